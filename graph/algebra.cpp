@@ -1,0 +1,229 @@
+#include <gradweave/graph/algebra.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/define.hpp>
+#include <gradweave/graph/reduce.hpp>
+
+namespace gradweave {
+namespace {
+
+template <class To, class From>
+To convert(From value) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return value != From(0);
+  } else if constexpr (std::is_same_v<To, Index> && std::is_floating_point_v<From>) {
+    constexpr auto limit = static_cast<From>(9223372036854775808.0);  // 2^63: a plain cast beyond it is undefined
+    if (std::isnan(value)) return 0;
+    if (value >= limit) return std::numeric_limits<Index>::max();
+    return value < -limit ? std::numeric_limits<Index>::min() : static_cast<Index>(value);
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+struct Fill {
+  double value;
+  Shape shape;
+  DType dtype;
+  static constexpr std::string_view name = "full";
+  static constexpr bool uniform = true;
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer() const { return {shape, dtype}; }
+  void forward(const Array& y) const {
+    dispatch(dtype, [&]<class T>() { *y.as<T>() = convert<T>(value); });
+  }
+  static SamplesOf<Fill> samples() { return {{{.value = 1.5, .shape = {2, 3}, .dtype = DType::float64}, {}}}; }
+};
+
+struct Cast {
+  DType dtype;
+  static constexpr std::string_view name = "cast";
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer(const Spec& x) const { return {x.shape, dtype}; }
+  static void forward(const Array& y, const Array& x) {
+    dispatch(y.dtype, [&]<class To>() {
+      dispatch(x.dtype, [&]<class From>() {
+        std::transform(x.as<From>(), x.as<From>() + x.size(), y.as<To>(), convert<To, From>);
+      });
+    });
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return cast(g, x.dtype()); }
+  static SamplesOf<Cast> samples() { return {{{.dtype = DType::float64}, {uniform(-3, 3)}}}; }
+};
+
+struct Add {
+  static constexpr std::string_view name = "add";
+  static constexpr DTypes dtypes = any_dtype;
+  template <class T>
+  static void run(std::span<const void* const> inputs, T* output, Index count) {
+    const auto input = [&](std::size_t i) { return ConstBlock<T>(static_cast<const T*>(inputs[i]), count); };
+    Block<T> y(output, count);
+    if (inputs.size() == 1) {
+      y = input(0);
+      return;
+    }
+    y = input(0) + input(1);
+    for (std::size_t i = 2; i < inputs.size(); ++i) y = y + input(i);
+  }
+  static Tensor vjp(std::size_t, const Tensor& g, std::span<const Tensor>, const Tensor&) { return g; }
+  static Samples samples() {
+    return {{uniform(-2, 2), uniform(-2, 2, {3})}, {uniform(-2, 2), uniform(-2, 2), uniform(-2, 2, {2, 1})}};
+  }
+};
+
+struct Sum {
+  unsigned axes;  // a bit for each
+  Shape shape;
+  static constexpr std::string_view name = "sum";
+  Spec infer(const Spec& x) const { return {shape, x.dtype}; }
+  void forward(const Array& y, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Summing<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
+    const Shape full_shape = x.shape();
+    const Shape kept = keep_axes(full_shape, axes);
+    return broadcast_to(broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
+  }
+  static bool same_when_padded(Dims shape, Dims kept) {  // (3) stands for (1, 3)
+    return std::all_of(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(shape.size()), [](Index s) { return s == 1; }) &&
+           same(shape, kept.last(shape.size()));
+  }
+  static SamplesOf<Sum> samples() {
+    return {{{.axes = 0b01, .shape = {3}}, {uniform(-2, 2)}},
+            {{.axes = 0b10, .shape = {2, 1}}, {uniform(-2, 2)}},
+            {{.axes = 0b101, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
+            {{.axes = 0b11, .shape = {}}, {uniform(-2, 2)}}};
+  }
+};
+
+struct BroadcastTo {
+  Shape shape;
+  static constexpr std::string_view name = "broadcast_to";
+  Spec infer(const Spec& x) const {
+    if (!broadcasts_to(x.shape, shape)) {
+      throw ShapeError(fmt::format("{} does not broadcast to {}", to_string(x.shape), to_string(shape)));
+    }
+    return {shape, x.dtype};
+  }
+  static bool view(const Array& x, Array& y, std::span<Index> strides) {
+    const Shape packed = row_major(x.shape);
+    const Dims from = x.row_major() ? Dims(packed) : x.strides;
+    const std::size_t lead = y.shape.size() - x.shape.size();
+    for (std::size_t axis = 0; axis < strides.size(); ++axis) {
+      const bool repeated = axis < lead || x.shape[axis - lead] == 1;
+      strides[axis] = repeated ? 0 : from[axis - lead];
+    }
+    return true;
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return sum_to(g, x.shape()); }
+  static SamplesOf<BroadcastTo> samples() {
+    return {{{.shape = {2, 3}}, {uniform(-2, 2, {3})}},
+            {{.shape = {2, 3}}, {uniform(-2, 2, {2, 1})}},
+            {{.shape = {2, 3}}, {uniform(-2, 2, {})}}};
+  }
+};
+
+struct Reshape {
+  Shape shape;
+  static constexpr std::string_view name = "reshape";
+  Spec infer(const Spec& x) const {
+    if (numel(x.shape) != numel(shape)) {
+      throw ShapeError(fmt::format("{} elements do not fill shape {}", numel(x.shape), to_string(shape)));
+    }
+    return {shape, x.dtype};
+  }
+  static bool view(const Array& x, Array& y, std::span<Index> strides) {
+    if (!x.row_major()) return false;
+    const Shape packed = row_major(y.shape);
+    std::copy(packed.begin(), packed.end(), strides.begin());
+    return true;
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return reshape(g, x.shape()); }
+  static SamplesOf<Reshape> samples() { return {{{.shape = {3, 2}}, {uniform(-2, 2)}}, {{.shape = {6}}, {uniform(-2, 2)}}}; }
+};
+
+struct Detach {
+  static constexpr std::string_view name = "detach";
+  static constexpr bool stops_gradient = true;
+  static Spec infer(const Spec& x) { return x; }
+  static bool view(const Array& x, Array&, std::span<Index> strides) {
+    const Shape packed = row_major(x.shape);
+    std::ranges::copy(x.row_major() ? Dims(packed) : x.strides, strides.begin());
+    return true;
+  }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+}  // namespace
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+  return apply(Fill{value, shape, dtype}, {});
+}
+
+Tensor cast(const Operand& x, DType dtype) {
+  if (x.tensor() == nullptr) return full({}, x.number(), dtype);
+  if (*x.tensor() && x.tensor()->dtype() == dtype) return *x.tensor();
+  return apply(Cast{dtype}, {x});
+}
+
+Tensor add(const Operand& a, const Operand& b) { return apply<Add>(a, b); }
+Tensor add(std::span<const Tensor> terms) {
+  if (terms.empty()) throw GraphError("add: no terms");
+  if (terms.size() == 1) return terms[0];
+  return apply_all(Add{}, std::vector<Operand>(terms.begin(), terms.end()));
+}
+
+Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) { return apply(Sum{axes, shape}, {x}); }
+
+Tensor broadcast_to(const Operand& x, const Shape& shape) {
+  if (x.tensor() != nullptr && *x.tensor() && same(x.tensor()->shape(), shape)) return *x.tensor();
+  return apply(BroadcastTo{shape}, {x});
+}
+
+Tensor sum_to(const Operand& x, const Shape& shape) {
+  const Shape from = x.tensor() != nullptr && *x.tensor() ? x.tensor()->shape() : Shape();
+  if (same(from, shape)) return *x.tensor();
+  if (!broadcasts_to(shape, from)) {
+    throw ShapeError(fmt::format("sum_to: {} does not broadcast to {}", to_string(shape), to_string(from)));
+  }
+  const std::size_t lead = from.rank() - shape.rank();
+  unsigned axes = 0;
+  for (std::size_t axis = 0; axis < from.rank(); ++axis) {
+    if (axis < lead || (shape[axis - lead] == 1 && from[axis] != 1)) axes |= 1U << axis;
+  }
+  return sum_axes(x, axes, shape);
+}
+
+Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) { return reshape(x, Dims(sizes.begin(), sizes.size())); }
+Tensor reshape(const Operand& x, Dims sizes) {
+  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("reshape takes a tensor");
+  std::vector<Index> resolved(sizes.begin(), sizes.end());
+  const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
+  if (unknown != resolved.end()) {
+    *unknown = 1;
+    const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
+    if (known == 0 || all % known != 0) {
+      throw ShapeError(fmt::format("reshape of {}: no size for -1 in {} fits {} elements", to_string(x.tensor()->shape()),
+                                   to_string(sizes), all));
+    }
+    *unknown = all / known;
+  }
+  if (same(x.tensor()->shape(), resolved)) return *x.tensor();
+  return apply(Reshape{Shape(resolved)}, {x});
+}
+
+Tensor detach(const Tensor& tensor, std::source_location where) { return apply<Detach>(Operand(tensor, where)); }
+
+Tensor contiguous(const Tensor& tensor) { return apply(Add{}, {Operand(tensor)}); }
+
+std::vector<const Operation*> algebra_operations() {
+  return {&operation_of<Fill>(),        &operation_of<Cast>(),    &operation_of<Add>(),   &operation_of<Sum>(),
+          &operation_of<BroadcastTo>(), &operation_of<Reshape>(), &operation_of<Detach>()};
+}
+
+}  // namespace gradweave

@@ -1,0 +1,139 @@
+// The chain rule. `Reverse::run` is all of it.
+#include <gradweave/graph/gradients.hpp>
+
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/traverse.hpp>
+
+namespace gradweave {
+namespace {
+
+// Leaves stay out of the traversal: other threads may be differentiating with respect to the same ones.
+struct FollowTracked {
+  static bool follows(const Node& node) { return node.tracked && node.input_count > 0; }
+};
+
+std::string describe(const Tensor& t) {
+  const Node& node = *t.node();
+  std::string text = fmt::format("{} {} {}", node.operation->name, name_of(node.dtype), to_string(node.shape()));
+  if (node.place) text += fmt::format(" of module \"{}\"", node.place->path);
+  return text;
+}
+
+class Reverse {
+ public:
+  Reverse(const Tensor& y, std::span<const Tensor> wrt) : order_(topological_order<FollowTracked>({&y, 1})) {
+    for (std::size_t k = 0; k < order_.size(); ++k) order_[k]->index = static_cast<std::uint32_t>(k);
+    slots_.resize(order_.size());
+    for (const Tensor& w : wrt) want(w.node());
+    for (Node* node : order_) {  // inputs first: what depends on a wanted tensor takes part
+      for (const Tensor& input : node->inputs()) {
+        if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed) slots_[node->index].needed = true;
+      }
+    }
+  }
+
+  /// Walks back from y: what meets at a node is summed, then handed on through the node's own rule.
+  void run(const Tensor& y, const Tensor& cotangent) {
+    add(slot_of(y.node()), cotangent);
+    for (std::size_t k = order_.size(); k-- > 0;) {
+      const Node& node = *order_[k];
+      if (!slots_[k].needed || slots_[k].terms.empty()) continue;
+      const Tensor g = total(slots_[k]);
+      const Scope scope(node.place);
+      for (std::size_t i = 0; i < node.input_count; ++i) {
+        const Tensor& input = node.inputs()[i];
+        Slot* slot = slot_of(input.node());
+        if (slot == nullptr || !slot->needed) continue;
+        const Tensor term = vjp(order_[k], i, g);
+        if (term) add(slot, sum_to(Operand(term, node.where), input.shape()));
+      }
+      if (!slots_[k].wanted) slots_[k].terms.clear();
+    }
+  }
+
+  Tensor cotangent_of(const Tensor& w) {
+    Slot* slot = slot_of(w.node());
+    return slot == nullptr || slot->terms.empty() ? Tensor() : total(*slot);
+  }
+
+ private:
+  struct Slot {
+    std::vector<Tensor> terms;
+    bool needed = false;
+    bool wanted = false;
+  };
+
+  static Tensor vjp(Node* node, std::size_t i, const Tensor& g) {
+    const Operation& op = *node->operation;
+    if (op.vjp == nullptr) throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(Tensor(node))));
+    return op.vjp(node->attributes(), i, g, std::as_const(*node).inputs(), Tensor(node));
+  }
+
+  static void add(Slot* slot, Tensor term) {
+    if (slot != nullptr) slot->terms.push_back(std::move(term));
+  }
+  static Tensor total(Slot& slot) {
+    if (slot.terms.size() > 1) slot.terms = {gradweave::add(slot.terms)};
+    return slot.terms[0];
+  }
+
+  bool in_order(const Node* node) const { return node->index < order_.size() && order_[node->index] == node; }
+  Slot* slot_of(const Node* node) {
+    if (in_order(node)) return &slots_[node->index];
+    const auto leaf = leaves_.find(node);
+    return leaf == leaves_.end() ? nullptr : &leaf->second;
+  }
+  void want(const Node* node) {
+    Slot& slot = in_order(node) ? slots_[node->index] : leaves_[node];
+    slot.needed = slot.wanted = true;
+  }
+
+  std::vector<Node*> order_;
+  std::vector<Slot> slots_;                          // of the inner nodes, by `index`
+  std::unordered_map<const Node*, Slot> leaves_;     // of the wanted leaves
+};
+
+void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent) {
+  if (!y) throw GraphError("gradients of an empty Tensor");
+  for (const Tensor& w : wrt) {
+    if (!w) throw GraphError("gradients with respect to an empty Tensor");
+  }
+  if (y.node()->released) {
+    throw GraphError(fmt::format("gradients of {}: its history was released by an optimizer step; take gradients before it",
+                                 describe(y)));
+  }
+  if (!y.is_tracked()) throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
+  if (!cotangent && y.numel() != 1) {
+    throw GraphError(fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent", describe(y),
+                                 y.numel()));
+  }
+  if (cotangent && !same(cotangent.shape(), y.shape())) {
+    throw ShapeError(fmt::format("gradients of {}: its cotangent has shape {}", describe(y), to_string(cotangent.shape())));
+  }
+}
+
+}  // namespace
+
+std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
+  check(y, wrt, cotangent);
+  Reverse reverse(y, wrt);
+  reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
+  std::vector<Tensor> result;
+  for (const Tensor& w : wrt) {
+    Tensor g = reverse.cotangent_of(w);
+    if (!g && unconnected == Unconnected::error) {
+      throw GraphError(fmt::format("gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
+                                   describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"));
+    }
+    result.push_back(g ? std::move(g) : zeros(w.shape(), w.dtype()));
+  }
+  return result;
+}
+
+}  // namespace gradweave

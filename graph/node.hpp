@@ -1,0 +1,63 @@
+// Node: a vertex of the graph, in one recycled block of memory. For those who extend the library; users hold Tensors.
+//
+// A block is laid out as
+//   Node | inputs: Tensor[input_count] | sizes: Index[rank] | strides: Index[rank], views only | attributes of the op
+// so that a node of a scalar chain takes 80 bytes. A node with values is *evaluated*; it may then let go of its inputs.
+// Edges point from a node to its inputs, never back: releasing the last handle releases everything only it needed.
+#pragma once
+#include <source_location>
+#include <span>
+
+#include <gradweave/graph/scope.hpp>
+#include <gradweave/graph/storage.hpp>
+#include <gradweave/graph/tensor.hpp>
+
+namespace gradweave {
+
+struct Operation;
+
+struct Node {
+  RefCount refs;
+  std::uint32_t input_count = 0;
+  const Operation* operation = nullptr;
+  Ref<Storage> storage;
+  std::byte* data = nullptr;  ///< the first element, inside `storage` or the attributes; null until evaluated
+  Ref<Place> place;
+  std::source_location where;
+  std::uint32_t index = 0;  ///< scratch of whichever traversal owns the graph now
+  std::uint32_t capacity = 0;  ///< inputs there is room for: they may be dropped later
+  std::uint32_t block_units = 0;
+  std::uint8_t rank = 0;
+  DType dtype : 2 = DType::float32;
+  std::uint8_t color : 3 = 0;  ///< of Boost.Graph's depth-first search
+  bool tracked : 1 = false;
+  bool strided : 1 = false;   ///< has strides: its elements are not row-major
+  bool released : 1 = false;  ///< its history was let go by an optimizer step
+  bool held : 1 = false;      ///< scratch of `evaluate`: someone besides the plan refers to it
+
+  bool evaluated() const { return data != nullptr; }
+  std::span<Tensor> inputs() { return {input_array(), input_count}; }
+  std::span<const Tensor> inputs() const { return {const_cast<Node*>(this)->input_array(), input_count}; }
+  Dims shape() const { return {const_cast<Node*>(this)->sizes(), rank}; }
+  /// In elements; only when `strided`.
+  Dims strides() const { return {const_cast<Node*>(this)->sizes() + rank, rank}; }
+  Index* stride_array() { return sizes() + rank; }
+  void* attributes();
+  Spec spec() const { return {Shape(shape()), dtype}; }
+
+  /// Gives the inputs back, without recursion however deep the graph under them is.
+  void drop_inputs() noexcept;
+
+ private:
+  Tensor* input_array() { return reinterpret_cast<Tensor*>(this + 1); }
+  Index* sizes() { return reinterpret_cast<Index*>(input_array() + capacity); }
+};
+static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
+
+/// A new node without values, its attributes copied from `attributes` (of the type that `operation` describes). The
+/// inputs are moved from.
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs, const Spec& spec);
+/// A new leaf with values: `storage` from `data` on, with `strides` unless they are row-major.
+Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data, Dims strides);
+
+}  // namespace gradweave

@@ -1,0 +1,123 @@
+// Operation: what the graph knows of an op. A table of functions, one per op type, made by `operation_of<Op>` (define.hpp)
+// from the op's definition; the graph never asks which op it is.
+#pragma once
+#include <array>
+#include <functional>
+#include <optional>
+#include <source_location>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gradweave/graph/tensor.hpp>
+
+namespace gradweave {
+
+/// What a kernel sees of a tensor: where its elements are and how they lie. Strides count elements.
+struct Array {
+  void* data = nullptr;
+  DType dtype = DType::float32;
+  Dims shape;
+  Dims strides;  ///< empty when row-major
+
+  bool row_major() const { return strides.empty(); }
+  Index size() const { return numel(shape); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+  template <class T>
+  std::span<T> span() const {
+    return {as<T>(), static_cast<std::size_t>(size())};
+  }
+};
+
+/// Where the checker takes an input from: uniform numbers in [low, high), whole ones for int64 and bool.
+struct Draw {
+  double low = -1;
+  double high = 1;
+  Shape shape{2, 3};
+  DType dtype = DType::float64;
+};
+inline Draw uniform(double low, double high, Shape shape = {2, 3}) { return {low, high, shape, DType::float64}; }
+inline Draw integers(Index low, Index high, Shape shape = {2, 3}) {
+  return {static_cast<double>(low), static_cast<double>(high), shape, DType::int64};
+}
+inline Draw booleans(Shape shape = {2, 3}) { return {0, 2, shape, DType::bool_}; }
+
+/// One sample of an op: the inputs to draw, and the op (attributes included) as a function of them.
+struct Sample {
+  std::vector<Draw> inputs;
+  std::function<Tensor(std::span<const Tensor>)> call;
+};
+
+/// Computes `count` consecutive elements of an elementwise op from row-major inputs. The output may be an input.
+using BlockKernel = void (*)(const void* attributes, std::span<const void* const> inputs, void* output, Index count);
+
+struct Operation {
+  std::string_view name;
+
+  // Attributes: the plain members of the op's type.
+  std::size_t attribute_size = 0;
+  void (*copy)(const void* from, void* to) = nullptr;
+  void (*destroy)(void*) noexcept = nullptr;  ///< null when there is nothing to do
+  bool (*equal)(const void*, const void*) = nullptr;
+  std::size_t (*hash)(const void*) = nullptr;
+  std::string (*print)(const void*) = nullptr;
+
+  // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed.
+  DTypes dtypes = numeric;
+  std::array<std::optional<DType>, 3> fixed{};
+  Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
+
+  // Values: one of `block` (elementwise), `view` and `run`; leaves have none.
+  bool elementwise = false;
+  std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs
+  std::array<DType, dtype_count> block_result{};  ///< and the dtype that each gives
+  bool (*view)(const void*, const Array& input, Array& output, std::span<Index> strides) = nullptr;
+  void (*run)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
+  bool takes_strides = false;  ///< `run` reads strided inputs itself; else it gets row-major ones
+  bool uniform = false;        ///< every element is the same: `run` computes one
+
+  // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means zero.
+  Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) = nullptr;
+  bool stops_gradient = false;
+
+  std::vector<Sample> (*samples)() = nullptr;
+};
+
+/// What an op is applied to: a tensor, or a number that takes the dtype of the tensors beside it. It remembers the source
+/// line it was written on. Only ever a parameter: it refers to the caller's tensor.
+class Operand {
+ public:
+  Operand(const Tensor& tensor, std::source_location where = std::source_location::current())
+      : tensor_(&tensor), where_(where) {}
+  template <class T>
+    requires std::integral<T> || std::floating_point<T>
+  Operand(T number, std::source_location where = std::source_location::current())
+      : number_(static_cast<double>(number)),
+        number_dtype_(std::is_same_v<T, bool> ? DType::bool_ : std::integral<T> ? DType::int64 : DType::float32),
+        where_(where) {}
+
+  const Tensor* tensor() const { return tensor_; }
+  double number() const { return number_; }
+  DType number_dtype() const { return number_dtype_; }
+  std::source_location where() const { return where_; }
+
+ private:
+  const Tensor* tensor_ = nullptr;
+  double number_ = 0;
+  DType number_dtype_ = DType::float32;
+  std::source_location where_;
+};
+
+/// Adds a node for `operation` to the graph: promotes dtypes, infers the shape, records place and line. Errors of `infer`
+/// are thrown on with the op's name and place.
+Tensor apply(const Operation& operation, const void* attributes, std::span<const Operand> inputs);
+
+/// The kinds of leaf: data, and data with gradients.
+extern const Operation constant_leaf;
+extern const Operation variable_leaf;
+
+}  // namespace gradweave

@@ -1,0 +1,36 @@
+// Where in the program, and in which module, the nodes of this thread are being built: kept by every node, so that
+// errors and pictures can say it.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include <gradweave/graph/ref.hpp>
+
+namespace gradweave {
+
+/// The path of a module, such as "encoder/hidden".
+struct Place {
+  RefCount refs;
+  std::string path;
+};
+inline void destroy(Place* place) noexcept { delete place; }
+
+/// While it lives, nodes built by this thread belong to its path.
+class Scope {
+ public:
+  /// Nests: inside a scope "encoder", `Scope("hidden")` is "encoder/hidden".
+  explicit Scope(std::string_view name);
+  /// A path made beforehand, whatever scope is open.
+  explicit Scope(Ref<Place> place);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  /// The innermost scope of this thread; empty outside of all.
+  static const Ref<Place>& current();
+
+ private:
+  Ref<Place> outer_;
+};
+
+}  // namespace gradweave

@@ -1,0 +1,42 @@
+// Memory of tensors and nodes: blocks that are recycled by size, never returned to the system between steps.
+#pragma once
+#include <cstddef>
+
+#include <gradweave/graph/ref.hpp>
+
+namespace gradweave {
+
+/// A block of at least `bytes`, aligned to 64 when larger than 64 bytes, else to 16. Each thread keeps the blocks it
+/// frees for its next use, at most as many bytes as it ever had in use at once. Throws Error when memory runs out.
+void* allocate_block(std::size_t bytes);
+/// Takes back a block; `bytes` as it was allocated. May be called from any thread.
+void free_block(void* block, std::size_t bytes) noexcept;
+/// Returns the calling thread's unused blocks to the system.
+void release_cached_memory() noexcept;
+
+/// The elements of one or more tensors (a tensor and its views share one).
+struct Storage {
+  RefCount refs;
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+  void (*release)(Storage*) noexcept = nullptr;
+};
+
+Ref<Storage> allocate_storage(std::size_t bytes);
+void destroy(Storage* storage) noexcept;
+
+/// Storage that keeps `owner` (a container, moved in) alive and points into it: no element is copied.
+template <class Owner>
+Ref<Storage> adopt_storage(Owner owner, auto (*data)(Owner&)->std::byte*, std::size_t bytes) {
+  struct Adopted : Storage {
+    explicit Adopted(Owner&& o) : owner(std::move(o)) {}
+    Owner owner;
+  };
+  auto* adopted = new Adopted(std::move(owner));
+  adopted->data = data(adopted->owner);
+  adopted->bytes = bytes;
+  adopted->release = [](Storage* s) noexcept { delete static_cast<Adopted*>(s); };
+  return Ref<Storage>(adopted);
+}
+
+}  // namespace gradweave

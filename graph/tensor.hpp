@@ -1,0 +1,123 @@
+// Tensor: a handle to a node of the graph. Building one computes nothing; asking for its values does.
+#pragma once
+#include <concepts>
+#include <initializer_list>
+#include <iosfwd>
+#include <source_location>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gradweave/graph/ref.hpp>
+#include <gradweave/graph/shape.hpp>
+
+namespace gradweave {
+
+struct Node;
+void destroy(Node* node) noexcept;
+/// A node begins with its count (asserted in node.hpp).
+inline RefCount& refs_of(Node* node) { return *reinterpret_cast<RefCount*>(node); }
+
+/// A handle to an immutable node. Copies are cheap and refer to the same node. A default-constructed Tensor is empty
+/// and stands for "no tensor"; every function but `operator bool` throws GraphError on it.
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(Node* node) : node_(node) {
+    if (node_ != nullptr) refs_of(node_).add();
+  }
+  Tensor(const Tensor& other) : Tensor(other.node_) {}
+  Tensor(Tensor&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+  Tensor& operator=(Tensor other) noexcept {
+    std::swap(node_, other.node_);
+    return *this;
+  }
+  ~Tensor() {
+    if (node_ != nullptr && refs_of(node_).drop()) destroy(node_);
+  }
+
+  explicit operator bool() const { return node_ != nullptr; }
+  Node* node() const { return node_; }
+
+  Shape shape() const;
+  std::size_t rank() const;
+  /// The size of one axis; negative axes count from the end. Throws ShapeError.
+  Index size(Index axis) const;
+  Index numel() const;
+  DType dtype() const;
+  /// Whether a variable is among its ancestors, so that gradients can flow through it.
+  bool is_tracked() const;
+  /// Whether its values are there already.
+  bool is_evaluated() const;
+
+  /// The value of a one-element tensor, evaluated if need be and converted to `T`. Throws ShapeError.
+  template <class T = float>
+  T item() const;
+  /// All values in row-major order, converted to `T`.
+  template <class T = float>
+  std::vector<T> to_vector() const;
+  /// The values themselves, row-major, without a copy: valid while this tensor lives. A view that is not row-major (a
+  /// transpose, a broadcast) throws ShapeError: ask for `contiguous(t)` first. Throws DTypeError unless T is the dtype.
+  template <class T>
+  std::span<const T> data() const;
+
+ private:
+  Node* node_ = nullptr;
+};
+
+/// Whether two handles refer to the same node (`==` compares elements).
+inline bool is_same(const Tensor& a, const Tensor& b) { return a.node() == b.node(); }
+
+/// Prints shape, dtype and values, evaluating if need be; long axes are shortened in the middle.
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+std::string to_string(const Tensor& tensor);
+
+/// A number, or a list of literals: `{{1, 2}, {3, 4}}`.
+class Literal {
+ public:
+  template <class T>
+    requires std::integral<T> || std::floating_point<T>
+  Literal(T value) : value_(static_cast<double>(value)) {}
+  Literal(std::initializer_list<Literal> items) : items_(items), is_list_(true) {}
+
+  bool is_list() const { return is_list_; }
+  double value() const { return value_; }
+  const std::vector<Literal>& items() const { return items_; }
+
+ private:
+  double value_ = 0;
+  std::vector<Literal> items_;
+  bool is_list_ = false;
+};
+
+/// Data that one does not differentiate with respect to. The first form reads nested lists, row by row, and throws
+/// ShapeError when they are ragged; the second copies `values` and reads them in row-major order.
+Tensor constant(const Literal& values, DType dtype = DType::float32);
+template <class T>
+Tensor constant(std::span<const T> values, const Shape& shape);
+template <class T>
+Tensor constant(const std::vector<T>& values, const Shape& shape) {
+  return constant(std::span<const T>(values), shape);
+}
+template <class T>
+Tensor constant(const std::vector<T>& values) {
+  return constant(values, {static_cast<Index>(values.size())});
+}
+
+/// Data that one differentiates with respect to: a leaf where gradients arrive. Throws DTypeError unless floating.
+Tensor variable(const Literal& values, DType dtype = DType::float32);
+template <class T>
+Tensor variable(std::span<const T> values, const Shape& shape);
+template <class T>
+Tensor variable(const std::vector<T>& values, const Shape& shape) {
+  return variable(std::span<const T>(values), shape);
+}
+/// The values of `tensor` (evaluated now, shared without a copy) as a new leaf, cut from its history.
+Tensor variable(const Tensor& tensor);
+
+/// The values of `tensor` as data: no gradient flows through. Lazy, shares memory.
+Tensor detach(const Tensor& tensor, std::source_location where = std::source_location::current());
+/// The same values laid out row-major; `tensor` itself when it is so already.
+Tensor contiguous(const Tensor& tensor);
+
+}  // namespace gradweave

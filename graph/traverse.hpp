@@ -1,0 +1,32 @@
+// The one traversal behind evaluation, derivatives and pictures: inputs before what uses them.
+#pragma once
+#include <span>
+#include <vector>
+
+#include <boost/graph/depth_first_search.hpp>
+
+#include <gradweave/graph/boost_graph.hpp>
+
+namespace gradweave {
+
+/// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in topological order.
+/// Boost's search keeps its own stack, so depth costs memory but no recursion.
+template <class Follow>
+std::vector<Node*> topological_order(std::span<const Tensor> roots) {
+  struct Finished : boost::default_dfs_visitor {
+    std::vector<Node*>* order;
+    explicit Finished(std::vector<Node*>* into) : order(into) {}
+    void finish_vertex(Node* node, const GraphView<Follow>&) const { order->push_back(node); }
+  };
+  std::vector<Node*> order;
+  order.reserve(64);
+  for (const Tensor& root : roots) {
+    if (Follow::follows(*root.node()) && root.node()->color == boost::white_color) {
+      boost::depth_first_visit(GraphView<Follow>{}, root.node(), Finished(&order), NodeColor{});
+    }
+  }
+  for (Node* node : order) node->color = boost::white_color;
+  return order;
+}
+
+}  // namespace gradweave

@@ -1,0 +1,18 @@
+// Everything to write graphs with: tensors, all ops, evaluation and derivatives.
+#pragma once
+#include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/gradients.hpp>
+#include <gradweave/graph/tensor.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/index.hpp>
+#include <gradweave/ops/matmul.hpp>
+#include <gradweave/ops/random.hpp>
+#include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/shape.hpp>
+
+namespace gradweave {
+
+/// Every operation of the library.
+std::vector<const Operation*> all_operations();
+
+}  // namespace gradweave

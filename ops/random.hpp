@@ -1,0 +1,36 @@
+// Random numbers from a counter (Philox4x32-10; Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
+// random node carries its seed and offset, so computing it again gives the same numbers, at any thread count.
+#pragma once
+#include <cstdint>
+
+#include <gradweave/graph/operation.hpp>
+
+namespace gradweave {
+
+/// Where the next random tensor starts: two generators with the same seed give the same tensors in the same order.
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
+  std::uint64_t seed() const { return seed_; }
+  /// The first of `count` unused positions.
+  std::uint64_t advance(std::uint64_t count) {
+    const std::uint64_t first = offset_;
+    offset_ += count;
+    return first;
+  }
+  /// One number in [0, bound), for shuffling and the like. `bound` must not be 0.
+  std::uint64_t below(std::uint64_t bound);
+
+ private:
+  std::uint64_t seed_;
+  std::uint64_t offset_ = 0;
+};
+
+/// Uniform in [low, high).
+Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1, DType dtype = DType::float32);
+/// Normal (Box and Muller's transform, 1958).
+Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1, DType dtype = DType::float32);
+
+std::vector<const Operation*> random_operations();
+
+}  // namespace gradweave

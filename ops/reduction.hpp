@@ -1,0 +1,34 @@
+// Reductions over any axes, and the functions made of them. An empty list of axes means all of them; negative axes count from the
+// end; with `keepdims` the reduced axes stay with size 1. Throws ShapeError for an axis that is not there or is named twice.
+#pragma once
+#include <initializer_list>
+
+#include <gradweave/graph/operation.hpp>
+
+namespace gradweave {
+
+using Axes = std::initializer_list<Index>;
+
+/// Summed pairwise, so that the error grows with the logarithm of the count. The sum of nothing is 0.
+Tensor sum(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// int64 and bool give float32. The mean of nothing is NaN.
+Tensor mean(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// The largest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN propagates.
+Tensor max(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// The smallest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN propagates.
+Tensor min(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's default).
+Tensor var(const Operand& x, Axes axes = {}, bool keepdims = false, Index correction = 0);
+/// log(sum(exp(x))), without overflow.
+Tensor logsumexp(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// The int64 index of the largest along one axis, the first among equals. Throws ShapeError over no elements.
+Tensor argmax(const Operand& x, Index axis = -1, bool keepdims = false);
+
+/// exp(x) / sum(exp(x)) along one axis, without overflow.
+Tensor softmax(const Operand& x, Index axis = -1);
+/// log(softmax(x)), without overflow.
+Tensor log_softmax(const Operand& x, Index axis = -1);
+
+std::vector<const Operation*> reduction_operations();
+
+}  // namespace gradweave
