@@ -122,6 +122,7 @@ void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent
 
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
   check(y, wrt, cotangent);
+  const ReversePass mode;
   Reverse reverse(y, wrt);
   reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
   std::vector<Tensor> result;

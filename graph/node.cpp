@@ -75,6 +75,7 @@ Tensor make_node(const Operation& operation, const void* attributes, std::span<T
   std::copy(spec.shape.begin(), spec.shape.end(), const_cast<Index*>(node->shape().data()));
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
   node->place = Scope::current();
+  node->reverse = ReversePass::is_on();
   bool tracked = false;
   for (const Tensor& input : node->inputs()) tracked |= input.node()->tracked;
   node->tracked = tracked && is_floating(spec.dtype) && !operation.stops_gradient;

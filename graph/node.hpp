@@ -34,6 +34,7 @@ struct Node {
   bool strided : 1 = false;   ///< has strides: its elements are not row-major
   bool released : 1 = false;  ///< its history was let go by an optimizer step
   bool held : 1 = false;      ///< scratch of `evaluate`: someone besides the plan refers to it
+  bool reverse : 1 = false;   ///< built by `gradients`, not by the user
 
   bool evaluated() const { return data != nullptr; }
   std::span<Tensor> inputs() { return {input_array(), input_count}; }

@@ -8,6 +8,8 @@ Ref<Place>& innermost() {
   return place;
 }
 
+constinit thread_local bool in_reverse_pass = false;
+
 }  // namespace
 
 Scope::Scope(std::string_view name) : outer_(innermost()) {
@@ -17,5 +19,9 @@ Scope::Scope(std::string_view name) : outer_(innermost()) {
 Scope::Scope(Ref<Place> place) : outer_(std::exchange(innermost(), std::move(place))) {}
 Scope::~Scope() { innermost() = std::move(outer_); }
 const Ref<Place>& Scope::current() { return innermost(); }
+
+ReversePass::ReversePass() : outer_(std::exchange(in_reverse_pass, true)) {}
+ReversePass::~ReversePass() { in_reverse_pass = outer_; }
+bool ReversePass::is_on() { return in_reverse_pass; }
 
 }  // namespace gradweave

@@ -33,4 +33,18 @@ class Scope {
   Ref<Place> outer_;
 };
 
+/// While it lives, nodes built by this thread are marked as parts of a reverse pass, for pictures to tell apart.
+class ReversePass {
+ public:
+  ReversePass();
+  ~ReversePass();
+  ReversePass(const ReversePass&) = delete;
+  ReversePass& operator=(const ReversePass&) = delete;
+
+  static bool is_on();
+
+ private:
+  bool outer_;
+};
+
 }  // namespace gradweave
