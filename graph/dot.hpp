@@ -8,9 +8,10 @@
 
 namespace gradweave {
 
-/// Writes everything that `roots` depend on in Graphviz's language: a box for each variable, a note for each constant, an
-/// ellipse for each op with its name, attributes and shape; a cluster for each module; what `gradients` built is dashed and
-/// red. Edges point the way values flow. Numbered by traversal: the same graph gives the same text.
+/// Writes everything that `roots` depend on in Graphviz's language: a box for each variable, a note for each
+/// constant, an ellipse for each op with its name, attributes and shape; a cluster for each module; what
+/// `gradients` built is dashed and red. Edges point the way values flow. Numbered by traversal: the same
+/// graph gives the same text.
 void write_dot(std::ostream& out, std::span<const Tensor> roots);
 /// The same into a file. Throws IoError when it cannot be written.
 void write_dot(const std::string& path, std::span<const Tensor> roots);

@@ -1,5 +1,6 @@
-// A gradient checker that cannot lie: derivatives against central differences whose error has to fall at its order as the step
-// shrinks, forward mode against reverse mode, and the gradient's own gradient in the same way.
+// A gradient checker that cannot lie: derivatives against central differences whose error has to fall at its
+// order as the step shrinks, forward mode against reverse mode, and the gradient's own gradient in the same
+// way.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,11 +17,15 @@ namespace gradweave {
 using GradcheckFunction = std::function<Tensor(std::span<const Tensor>)>;
 
 struct GradcheckOptions {
-  int order = 2;             ///< how many times to differentiate: 1 checks f, 2 (default) its gradient as well, and so on
-  double step = 1.0 / 64;    ///< the largest step, for inputs about 1; five halvings follow, and a second round 64 times finer
-  Index full_up_to = 32;     ///< up to so many elements the Jacobian is checked whole, beyond in random directions
-  int directions = 4;        ///< how many random directions
-  std::uint64_t seed = 1;    ///< of the random directions
+  int order =
+      2;  ///< how many times to differentiate: 1 checks f, 2 (default) its gradient as well, and so on
+  double step =
+      1.0 /
+      64;  ///< the largest step, for inputs about 1; five halvings follow, and a second round 64 times finer
+  Index full_up_to =
+      32;              ///< up to so many elements the Jacobian is checked whole, beyond in random directions
+  int directions = 4;  ///< how many random directions
+  std::uint64_t seed = 1;  ///< of the random directions
 };
 
 /// What a check found.
@@ -47,22 +52,27 @@ struct GradcheckReport {
   double analytic = 0;
   double numeric = 0;  ///< Richardson's extrapolation of the differences
   double step = 0;     ///< the smallest one
-  double observed_order = 0;  ///< at which the error of the differences falls; 2 is right, 0 says the rule is wrong
+  double observed_order =
+      0;  ///< at which the error of the differences falls; 2 is right, 0 says the rule is wrong
   explicit operator bool() const { return ok; }
 };
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
-/// Checks the derivatives of `f` at `inputs`: float64 variables are moved, everything else is held. Never throws for what f does:
-/// see Gradcheck::error. Throws ValueError when no input is a float64 variable, or an option is out of its range.
+/// Checks the derivatives of `f` at `inputs`: float64 variables are moved, everything else is held. Never
+/// throws for what f does: see Gradcheck::error. Throws ValueError when no input is a float64 variable, or an
+/// option is out of its range.
 ///
 ///   const Tensor x = variable({0.5, -1}, DType::float64);
 ///   const auto report = gradcheck([](auto in) { return sigmoid(in[0]); }, {x});
 ///   if (!report) std::cerr << report.message;
-GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
+GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor>& inputs,
+                          const GradcheckOptions& options = {});
 
-/// Checks an op over its own samples: derivatives (redrawn where a kink is hit; an op that is not differentiable only runs), the
-/// kernel of every dtype against float64's, and inputs that are not row-major. The first failure is reported. An op without
-/// samples fails. With `table` (a copy of `op` that differs, say in its vjp) that one is checked on the samples of `op`.
-GradcheckReport check_operation(const Operation& op, const GradcheckOptions& options = {}, const Operation* table = nullptr);
+/// Checks an op over its own samples: derivatives (redrawn where a kink is hit; an op that is not
+/// differentiable only runs), the kernel of every dtype against float64's, and inputs that are not row-major.
+/// The first failure is reported. An op without samples fails. With `table` (a copy of `op` that differs, say
+/// in its vjp) that one is checked on the samples of `op`.
+GradcheckReport check_operation(const Operation& op, const GradcheckOptions& options = {},
+                                const Operation* table = nullptr);
 
 }  // namespace gradweave
