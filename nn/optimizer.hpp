@@ -1,0 +1,77 @@
+// Optimizer: gradients, updates and loss as one program, run in place.
+#pragma once
+#include <array>
+#include <span>
+#include <vector>
+
+#include <gradweave/nn/module.hpp>
+
+namespace gradweave::nn {
+
+/// A number that the update ops take as an input: a leaf for each dtype, made when asked for.
+class ScalarInput {
+ public:
+  explicit ScalarInput(double value = 0) : value_(value) {}
+  double value() const { return value_; }
+  void set(double value);
+  const Tensor& as(DType dtype);
+
+ private:
+  double value_;
+  std::array<Tensor, 2> leaves_;  // float32, float64
+};
+
+/// Owns the state of the training of some parameters. Moves, but does not copy.
+class Optimizer {
+ public:
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+  virtual ~Optimizer() = default;
+
+  /// One step down the gradient of `loss`, which has one element: evaluates the loss, its gradients and the
+  /// updates as one program. Afterwards the loss has its value and no history, and the parameters have new
+  /// values; old values that nobody holds are overwritten in place. Throws GraphError when a parameter does
+  /// not take part in the loss. If evaluating the loss throws, parameters and state are as before; if a later
+  /// part does, each has either its old or its new value.
+  void minimize(const Tensor& loss);
+  /// One step with given gradients, one for each parameter, of its shape and dtype. Throws ShapeError or
+  /// DTypeError.
+  void step(std::span<const Tensor> gradients);
+
+  double learning_rate() const { return rate_.value(); }
+  /// From the next step on. Throws ValueError unless it is finite and not negative.
+  void set_learning_rate(double rate);
+  /// How many steps were taken.
+  Index steps() const { return steps_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+ protected:
+  /// Throws ValueError for no parameters and for a bad learning rate. A parameter that comes twice counts
+  /// once.
+  Optimizer(std::vector<Parameter> parameters, double learning_rate);
+
+  /// Called before the updates of step number `step`, which counts from 1.
+  virtual void begin(Index step) { static_cast<void>(step); }
+  /// The next value of parameter `i`: a node whose first input is `value`.
+  virtual Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) = 0;
+  /// Puts the next value of a state into its place, not evaluated yet: a node whose first input is the old
+  /// one. If the step fails, the old one comes back.
+  const Tensor& advance(Tensor& state, Tensor next);
+  /// Zeros of the shapes of the parameters: where a state begins.
+  std::vector<Tensor> zeros_like_parameters() const;
+  const Tensor& rate(DType dtype) { return rate_.as(dtype); }
+
+ private:
+  void run(std::span<Tensor> gradients);
+  void undo() noexcept;
+
+  std::vector<Parameter> parameters_;
+  ScalarInput rate_;
+  Index steps_ = 0;
+  // Kept between steps for their memory alone.
+  std::vector<Tensor> program_;
+  std::vector<Tensor> values_;
+  std::vector<Tensor*> pending_;
+};
+
+}  // namespace gradweave::nn
