@@ -1,0 +1,419 @@
+#include <gradweave/ops/elementwise.hpp>
+
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/define.hpp>
+
+namespace gradweave {
+namespace {
+
+Tensor sigmoid_vjp(const Operand& g, const Operand& y);
+Tensor tanh_vjp(const Operand& g, const Operand& y);
+Tensor relu_vjp(const Operand& g, const Operand& x);
+Tensor prefer(const Operand& a, const Operand& b);
+Tensor scale(const Operand& x, double factor);
+
+// A block of one number, and the larger and smaller of two blocks, where a NaN stays one.
+template <class X>
+auto filled(const X& like, typename X::Scalar value) {
+  return Eigen::Array<typename X::Scalar, Eigen::Dynamic, 1>::Constant(like.size(), value);
+}
+template <class A, class B, class T = typename A::Scalar>
+auto larger(const A& a, const B& b) {
+  return a.binaryExpr(b, Eigen::internal::scalar_max_op<T, T, Eigen::PropagateNaN>());
+}
+template <class A, class B, class T = typename A::Scalar>
+auto smaller(const A& a, const B& b) {
+  return a.binaryExpr(b, Eigen::internal::scalar_min_op<T, T, Eigen::PropagateNaN>());
+}
+
+struct Subtract {
+  static constexpr std::string_view name = "subtract";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& a, const auto& b) { return a - b; }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor&, const Tensor&) { return i == 0 ? g : -g; }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
+};
+
+struct Multiply {
+  static constexpr std::string_view name = "multiply";
+  static constexpr DTypes dtypes = any_dtype;
+  static auto forward(const auto& a, const auto& b) { return a * b; }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) { return g * (i == 0 ? b : a); }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {2, 1})}}; }
+};
+
+struct Scale {
+  double factor;
+  static constexpr std::string_view name = "scale";
+  template <class X>
+  auto forward(const X& x) const {
+    return x * static_cast<typename X::Scalar>(factor);
+  }
+  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return scale(g, factor); }
+  static SamplesOf<Scale> samples() { return {{{-1.5}, {uniform(-2, 2)}}}; }
+};
+
+struct Divide {
+  static constexpr std::string_view name = "divide";
+  static auto forward(const auto& a, const auto& b) { return a / b; }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& b, const Tensor& y) {
+    return i == 0 ? g / b : -(g * y / b);
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(0.5, 2, {3})}, {uniform(-2, 2, {}), uniform(-2, -0.5)}}; }
+};
+
+struct Negative {
+  static constexpr std::string_view name = "negative";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& x) { return -x; }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) { return -g; }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+struct Equal {
+  static constexpr std::string_view name = "equal";
+  static constexpr DTypes dtypes = any_dtype;
+  static auto forward(const auto& a, const auto& b) { return a == b; }
+  static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
+};
+
+struct NotEqual {
+  static constexpr std::string_view name = "not_equal";
+  static constexpr DTypes dtypes = any_dtype;
+  static auto forward(const auto& a, const auto& b) { return a != b; }
+  static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
+};
+
+struct Less {
+  static constexpr std::string_view name = "less";
+  static constexpr DTypes dtypes = any_dtype;
+  static auto forward(const auto& a, const auto& b) { return a < b; }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
+};
+
+struct LessEqual {
+  static constexpr std::string_view name = "less_equal";
+  static constexpr DTypes dtypes = any_dtype;
+  static auto forward(const auto& a, const auto& b) { return a <= b; }
+  static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
+};
+
+struct Sign {
+  static constexpr std::string_view name = "sign";
+  static constexpr DTypes dtypes = numeric;
+  template <class X>
+  static auto forward(const X& x) {
+    using T = typename X::Scalar;
+    return (x > T(0)).template cast<T>() - (x < T(0)).template cast<T>();
+  }
+  static Tensor vjp(const Tensor&, const Tensor&, const Tensor&) { return {}; }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+struct Abs {
+  static constexpr std::string_view name = "abs";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& x) { return x.abs(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sign(x); }
+  static Samples samples() { return {{uniform(0.3, 2)}, {uniform(-2, -0.3)}}; }
+};
+
+struct Exp {
+  static constexpr std::string_view name = "exp";
+  static auto forward(const auto& x) { return x.exp(); }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * y; }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+struct Expm1 {
+  static constexpr std::string_view name = "expm1";
+  static auto forward(const auto& x) { return x.expm1(); }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * (y + 1); }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+struct Log {
+  static constexpr std::string_view name = "log";
+  static auto forward(const auto& x) { return x.log(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g / x; }
+  static Samples samples() { return {{uniform(0.5, 3)}}; }
+};
+
+struct Log1p {
+  static constexpr std::string_view name = "log1p";
+  static auto forward(const auto& x) { return x.log1p(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g / (x + 1); }
+  static Samples samples() { return {{uniform(-0.5, 3)}}; }
+};
+
+struct Sqrt {
+  static constexpr std::string_view name = "sqrt";
+  static auto forward(const auto& x) { return x.sqrt(); }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * 0.5 / y; }
+  static Samples samples() { return {{uniform(0.5, 3)}}; }
+};
+
+struct Square {
+  static constexpr std::string_view name = "square";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& x) { return x.square(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * scale(x, 2); }
+  static Samples samples() { return {{uniform(-2, 2)}}; }
+};
+
+struct Power {
+  static constexpr std::string_view name = "pow";
+  static auto forward(const auto& a, const auto& b) { return a.pow(b); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
+    if (i == 0) return g * where(b == 0, 0, b * pow(a, where(b == 0, 1, b) - 1));
+    const Tensor at_zero = a == 0;
+    return g * where(at_zero, 0, y * log(where(at_zero, 1, a)));
+  }
+  static Samples samples() { return {{uniform(0.5, 2), uniform(-2, 3, {3})}}; }
+};
+
+struct PowerOfNumber {
+  double exponent;
+  static constexpr std::string_view name = "pow_number";
+  template <class X>
+  auto forward(const X& x) const {
+    return x.pow(static_cast<typename X::Scalar>(exponent));
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return g * scale(pow(x, exponent - 1), exponent); }
+  static SamplesOf<PowerOfNumber> samples() { return {{{3}, {uniform(-2, 2)}}, {{-1.5}, {uniform(0.5, 2)}}}; }
+};
+
+struct Sin {
+  static constexpr std::string_view name = "sin";
+  static auto forward(const auto& x) { return x.sin(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * cos(x); }
+  static Samples samples() { return {{uniform(-3, 3)}}; }
+};
+
+struct Cos {
+  static constexpr std::string_view name = "cos";
+  static auto forward(const auto& x) { return x.cos(); }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return -(g * sin(x)); }
+  static Samples samples() { return {{uniform(-3, 3)}}; }
+};
+
+struct Tanh {
+  static constexpr std::string_view name = "tanh";
+  static auto forward(const auto& x) { return x.tanh(); }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return tanh_vjp(g, y); }
+  static Samples samples() { return {{uniform(-3, 3)}}; }
+};
+
+// The derivatives of tanh, sigmoid and relu as ops of their own: a training step is mostly these.
+struct TanhVjp {
+  static constexpr std::string_view name = "tanh_vjp";
+  template <class X>
+  static auto forward(const X& g, const X& y) {
+    return g * (typename X::Scalar(1) - y.square());
+  }
+  static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) {
+    return i == 0 ? tanh_vjp(h, y) : scale(h * g * y, -2);
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-0.9, 0.9)}}; }
+};
+
+// Eigen's logistic() is thousands of ulp off in its left tail; this form is within 3.
+struct Sigmoid {
+  static constexpr std::string_view name = "sigmoid";
+  template <class X>
+  static auto forward(const X& x) {
+    return (typename X::Scalar(1) + (-x).exp()).inverse();
+  }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return sigmoid_vjp(g, y); }
+  static Samples samples() { return {{uniform(-5, 5)}}; }
+};
+
+struct SigmoidVjp {
+  static constexpr std::string_view name = "sigmoid_vjp";
+  template <class X>
+  static auto forward(const X& g, const X& y) {
+    return g * y * (typename X::Scalar(1) - y);
+  }
+  static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) {
+    return i == 0 ? sigmoid_vjp(h, y) : h * g * (1 - scale(y, 2));
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(0.1, 0.9)}}; }
+};
+
+struct Relu {
+  static constexpr std::string_view name = "relu";
+  static constexpr DTypes dtypes = numeric;
+  template <class X>
+  static auto forward(const X& x) {
+    return larger(x, filled(x, 0));
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return relu_vjp(g, x); }
+  static Samples samples() { return {{uniform(0.3, 2)}, {uniform(-3, 3)}}; }
+};
+
+struct ReluVjp {
+  static constexpr std::string_view name = "relu_vjp";
+  template <class X>
+  static auto forward(const X& g, const X& x) {
+    using T = typename X::Scalar;
+    return (x > T(0)).select(g, filled(g, 0));
+  }
+  static Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) {
+    return i == 0 ? relu_vjp(h, x) : Tensor();
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-3, 3)}}; }
+};
+
+struct Softplus {
+  static constexpr std::string_view name = "softplus";
+  template <class X>
+  static auto forward(const X& x) {
+    return larger(x, filled(x, 0)) + (-x.abs()).exp().log1p();
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); }
+  static Samples samples() { return {{uniform(-6, 6)}}; }
+};
+
+struct Erf {
+  static constexpr std::string_view name = "erf";
+  template <class X>
+  static auto forward(const X& x) {
+    return x.unaryExpr([](typename X::Scalar v) { return std::erf(v); });
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) {
+    return g * scale(exp(-square(x)), 2 * std::numbers::inv_sqrtpi);
+  }
+  static Samples samples() { return {{uniform(-3, 3)}}; }
+};
+
+struct Maximum {
+  static constexpr std::string_view name = "maximum";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& a, const auto& b) { return larger(a, b); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
+    return g * (i == 0 ? prefer(a, b) : prefer(b, a));
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
+};
+
+struct Minimum {
+  static constexpr std::string_view name = "minimum";
+  static constexpr DTypes dtypes = numeric;
+  static auto forward(const auto& a, const auto& b) { return smaller(a, b); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
+    return g * (i == 0 ? prefer(b, a) : prefer(a, b));
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
+};
+
+// 1 where a > b, 1/2 where they are equal, 0 elsewhere: the share of the cotangent that a maximum gives to a.
+struct Prefer {
+  static constexpr std::string_view name = "prefer";
+  template <class X>
+  static auto forward(const X& a, const X& b) {
+    using T = typename X::Scalar;
+    return (a > b).template cast<T>() + (a == b).template cast<T>() * T(0.5);
+  }
+  static Tensor vjp(std::size_t, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { return {}; }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2)}}; }
+};
+
+struct Where {
+  static constexpr std::string_view name = "where";
+  static constexpr DTypes dtypes = any_dtype;
+  static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
+  static auto forward(const auto& condition, const auto& a, const auto& b) { return condition.select(a, b); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& condition, const Tensor&, const Tensor&, const Tensor&) {
+    return i == 1 ? where(condition, g, 0) : where(condition, 0, g);
+  }
+  static Samples samples() { return {{booleans(), uniform(-2, 2), uniform(-2, 2, {3})}}; }
+};
+
+struct Clamp {
+  double low, high;
+  static constexpr std::string_view name = "clamp";
+  static constexpr DTypes dtypes = numeric;
+  template <class X>
+  auto forward(const X& x) const {
+    using T = typename X::Scalar;
+    return smaller(larger(x, filled(x, static_cast<T>(low))), filled(x, static_cast<T>(high)));
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
+    return where((x >= low) * (x <= high), g, 0);
+  }
+  static SamplesOf<Clamp> samples() { return {{{-1, 1}, {uniform(-3, 3)}}}; }
+};
+
+Tensor sigmoid_vjp(const Operand& g, const Operand& y) { return apply<SigmoidVjp>(g, y); }
+Tensor tanh_vjp(const Operand& g, const Operand& y) { return apply<TanhVjp>(g, y); }
+Tensor relu_vjp(const Operand& g, const Operand& x) { return apply<ReluVjp>(g, x); }
+Tensor prefer(const Operand& a, const Operand& b) { return apply<Prefer>(a, b); }
+Tensor scale(const Operand& x, double factor) { return apply(Scale{factor}, {x}); }
+
+bool is_floating_tensor(const Operand& x) {
+  return x.tensor() != nullptr && *x.tensor() && is_floating(x.tensor()->dtype());
+}
+
+}  // namespace
+
+Tensor subtract(const Operand& a, const Operand& b) { return apply<Subtract>(a, b); }
+Tensor multiply(const Operand& a, const Operand& b) {
+  if (b.tensor() == nullptr && is_floating_tensor(a)) return scale(a, b.number());
+  if (a.tensor() == nullptr && is_floating_tensor(b)) return scale(b, a.number());
+  return apply<Multiply>(a, b);
+}
+Tensor divide(const Operand& a, const Operand& b) { return apply<Divide>(a, b); }
+Tensor negative(const Operand& x) { return apply<Negative>(x); }
+Tensor equal(const Operand& a, const Operand& b) { return apply<Equal>(a, b); }
+Tensor not_equal(const Operand& a, const Operand& b) { return apply<NotEqual>(a, b); }
+Tensor less(const Operand& a, const Operand& b) { return apply<Less>(a, b); }
+Tensor less_equal(const Operand& a, const Operand& b) { return apply<LessEqual>(a, b); }
+Tensor greater(const Operand& a, const Operand& b) { return apply<Less>(b, a); }
+Tensor greater_equal(const Operand& a, const Operand& b) { return apply<LessEqual>(b, a); }
+Tensor sign(const Operand& x) { return apply<Sign>(x); }
+Tensor abs(const Operand& x) { return apply<Abs>(x); }
+Tensor exp(const Operand& x) { return apply<Exp>(x); }
+Tensor expm1(const Operand& x) { return apply<Expm1>(x); }
+Tensor log(const Operand& x) { return apply<Log>(x); }
+Tensor log1p(const Operand& x) { return apply<Log1p>(x); }
+Tensor sqrt(const Operand& x) { return apply<Sqrt>(x); }
+Tensor square(const Operand& x) { return apply<Square>(x); }
+Tensor pow(const Operand& x, const Operand& y) {
+  if (y.tensor() != nullptr || x.tensor() == nullptr) return apply<Power>(x, y);
+  if (y.number() == 0) return full(x.tensor()->shape(), 1, is_floating_tensor(x) ? x.tensor()->dtype() : DType::float32);
+  if (y.number() == 1 && is_floating_tensor(x)) return *x.tensor();
+  if (y.number() == 2 && is_floating_tensor(x)) return square(x);
+  return apply(PowerOfNumber{y.number()}, {x});
+}
+Tensor sin(const Operand& x) { return apply<Sin>(x); }
+Tensor cos(const Operand& x) { return apply<Cos>(x); }
+Tensor tanh(const Operand& x) { return apply<Tanh>(x); }
+Tensor sigmoid(const Operand& x) { return apply<Sigmoid>(x); }
+Tensor relu(const Operand& x) { return apply<Relu>(x); }
+Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
+Tensor erf(const Operand& x) { return apply<Erf>(x); }
+Tensor maximum(const Operand& a, const Operand& b) { return apply<Maximum>(a, b); }
+Tensor minimum(const Operand& a, const Operand& b) { return apply<Minimum>(a, b); }
+Tensor where(const Operand& condition, const Operand& a, const Operand& b) { return apply<Where>(condition, a, b); }
+Tensor clamp(const Operand& x, double low, double high) {
+  if (!(low <= high)) throw ValueError(fmt::format("clamp: low {} is not at most high {}", low, high));
+  return apply(Clamp{low, high}, {x});
+}
+
+std::vector<const Operation*> elementwise_operations() {
+  return {&operation_of<Subtract>(),   &operation_of<Multiply>(), &operation_of<Scale>(),    &operation_of<Divide>(),
+          &operation_of<Negative>(),   &operation_of<Equal>(),    &operation_of<NotEqual>(), &operation_of<Less>(),
+          &operation_of<LessEqual>(),  &operation_of<Sign>(),     &operation_of<Abs>(),      &operation_of<Exp>(),
+          &operation_of<Expm1>(),      &operation_of<Log>(),      &operation_of<Log1p>(),    &operation_of<Sqrt>(),
+          &operation_of<Square>(),     &operation_of<Power>(),    &operation_of<PowerOfNumber>(), &operation_of<Sin>(),
+          &operation_of<Cos>(),        &operation_of<Tanh>(),     &operation_of<TanhVjp>(),  &operation_of<Sigmoid>(),
+          &operation_of<SigmoidVjp>(), &operation_of<Relu>(),     &operation_of<ReluVjp>(),  &operation_of<Softplus>(),
+          &operation_of<Erf>(),        &operation_of<Maximum>(),  &operation_of<Minimum>(),  &operation_of<Prefer>(),
+          &operation_of<Where>(),      &operation_of<Clamp>()};
+}
+
+}  // namespace gradweave

@@ -1,0 +1,138 @@
+#include <gradweave/ops/index.hpp>
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/define.hpp>
+
+namespace gradweave {
+namespace {
+
+Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
+
+void check_index(std::string_view op, Index index, Index size, Index position) {
+  if (index < 0 || index >= size) {
+    throw ValueError(fmt::format("{}: index {} at position {} is outside [0, {})", op, index, position, size));
+  }
+}
+
+struct Take {
+  Index axis;
+  static constexpr std::string_view name = "take";
+  static constexpr DTypes dtypes = any_dtype;
+  static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
+  Spec infer(const Spec& x, const Spec& indices) const {
+    const auto at = static_cast<std::ptrdiff_t>(axis);
+    std::vector<Index> sizes(x.shape.begin(), x.shape.begin() + at);
+    sizes.insert(sizes.end(), indices.shape.begin(), indices.shape.end());
+    sizes.insert(sizes.end(), x.shape.begin() + at + 1, x.shape.end());
+    return {Shape(Dims(sizes)), x.dtype};
+  }
+  void forward(const Array& y, const Array& x, const Array& indices) const {
+    const auto at = static_cast<std::size_t>(axis);
+    const Index outer = numel(x.shape.first(at)), size = x.shape[at], count = indices.size();
+    const Index run = numel(x.shape.subspan(at + 1)) * static_cast<Index>(size_of(x.dtype));
+    for (Index i = 0; i < count; ++i) check_index(name, indices.as<Index>()[i], size, i);
+    for (Index o = 0; o < outer; ++o) {
+      for (Index i = 0; i < count; ++i) {
+        std::copy_n(x.as<std::byte>() + (o * size + indices.as<Index>()[i]) * run, run, y.as<std::byte>() + (o * count + i) * run);
+      }
+    }
+  }
+  Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
+    return take_vjp(g, indices, axis, x.size(axis));
+  }
+  static SamplesOf<Take> samples() {
+    return {{{0}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}}, {{1}, {uniform(-2, 2), integers(0, 3, {2, 2})}}};
+  }
+};
+
+// Zeros, plus g at the places it was taken from.
+struct TakeVjp {
+  Index axis, size;
+  static constexpr std::string_view name = "take_vjp";
+  static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
+  Spec infer(const Spec& g, const Spec& indices) const {
+    const auto at = static_cast<std::ptrdiff_t>(axis);
+    std::vector<Index> sizes(g.shape.begin(), g.shape.begin() + at);
+    sizes.push_back(size);
+    sizes.insert(sizes.end(), g.shape.begin() + at + static_cast<std::ptrdiff_t>(indices.shape.rank()), g.shape.end());
+    return {Shape(Dims(sizes)), g.dtype};
+  }
+  void forward(const Array& y, const Array& g, const Array& indices) const {
+    const auto at = static_cast<std::size_t>(axis);
+    const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)), count = indices.size();
+    for (Index i = 0; i < count; ++i) check_index(name, indices.as<Index>()[i], size, i);
+    dispatch<numeric>(y.dtype, [&]<class T>() {
+      std::fill_n(y.as<T>(), y.size(), T(0));
+      for (Index o = 0; o < outer; ++o) {
+        for (Index i = 0; i < count; ++i) {
+          const T* from = g.as<T>() + (o * count + i) * inner;
+          T* to = y.as<T>() + (o * size + indices.as<Index>()[i]) * inner;
+          std::transform(from, from + inner, to, to, std::plus<>());
+        }
+      }
+    });
+  }
+  Tensor vjp(std::size_t, const Tensor& h, const Tensor&, const Tensor& indices, const Tensor&) const {
+    return take(h, indices, axis);
+  }
+  static SamplesOf<TakeVjp> samples() { return {{{0, 4}, {uniform(-2, 2, {3, 2}), integers(0, 4, {3})}}}; }
+};
+
+Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size) {
+  return apply(TakeVjp{axis, size}, {g, indices});
+}
+
+struct OneHot {
+  Index classes;
+  DType dtype;
+  static constexpr std::string_view name = "one_hot";
+  static constexpr DTypes dtypes = any_dtype;
+  static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
+  Spec infer(const Spec& labels) const {
+    std::vector<Index> sizes(labels.shape.begin(), labels.shape.end());
+    sizes.push_back(classes);
+    return {Shape(Dims(sizes)), dtype};
+  }
+  void forward(const Array& y, const Array& labels) const {
+    for (Index i = 0; i < labels.size(); ++i) check_index(name, labels.as<Index>()[i], classes, i);
+    dispatch(dtype, [&]<class T>() {
+      std::fill_n(y.as<T>(), y.size(), T(0));
+      for (Index i = 0; i < labels.size(); ++i) y.as<T>()[i * classes + labels.as<Index>()[i]] = T(1);
+    });
+  }
+  static SamplesOf<OneHot> samples() { return {{{4, DType::float64}, {integers(0, 4, {3})}}}; }
+};
+
+struct Arange {
+  Index count;
+  DType dtype;
+  static constexpr std::string_view name = "arange";
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer() const { return {{count}, dtype}; }
+  void forward(const Array& y) const {
+    dispatch(dtype, [&]<class T>() {
+      for (Index i = 0; i < count; ++i) y.as<T>()[i] = static_cast<T>(i);
+    });
+  }
+  static SamplesOf<Arange> samples() { return {{{5, DType::float64}, {}}}; }
+};
+
+}  // namespace
+
+Tensor take(const Operand& x, const Operand& indices, Index axis) {
+  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("take: from a tensor");
+  return apply(Take{static_cast<Index>(normalize_axis(axis, x.tensor()->rank()))}, {x, indices});
+}
+Tensor one_hot(const Operand& labels, Index classes, DType dtype) { return apply(OneHot{classes, dtype}, {labels}); }
+Tensor arange(Index count, DType dtype) { return apply(Arange{count, dtype}, {}); }
+
+std::vector<const Operation*> index_operations() {
+  return {&operation_of<Take>(), &operation_of<TakeVjp>(), &operation_of<OneHot>(), &operation_of<Arange>()};
+}
+
+}  // namespace gradweave

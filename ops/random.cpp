@@ -1,0 +1,112 @@
+#include <gradweave/ops/random.hpp>
+
+#include <array>
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/define.hpp>
+#include <gradweave/ops/philox.hpp>
+
+namespace gradweave {
+
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+  constexpr std::uint64_t multiplier[] = {0xD2511F53U, 0xCD9E8D57U};
+  constexpr std::uint32_t weyl[] = {0x9E3779B9U, 0xBB67AE85U};
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t a = multiplier[0] * counter[0], b = multiplier[1] * counter[2];
+    counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
+               static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
+    key[0] += weyl[0];
+    key[1] += weyl[1];
+  }
+  return counter;
+}
+
+namespace {
+
+// Two 64-bit words at a position of the stream.
+std::array<std::uint64_t, 2> words_at(std::uint64_t seed, std::uint64_t position) {
+  const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
+  const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
+  const auto r = philox({low(position), high(position), 0, 0}, {low(seed), high(seed)});
+  return {r[0] | std::uint64_t{r[1]} << 32, r[2] | std::uint64_t{r[3]} << 32};
+}
+
+// In [0, 1), in steps of 2^-53.
+double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-53; }
+
+struct RandomUniform {
+  std::uint64_t seed, offset;
+  double low, high;
+  Shape shape;
+  DType dtype;
+  static constexpr std::string_view name = "random_uniform";
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer() const { return {shape, dtype}; }
+  void forward(const Array& y) const {
+    dispatch<floating>(dtype, [&]<class T>() {
+      const T below_high = std::nextafter(static_cast<T>(high), static_cast<T>(low));
+      for (Index i = 0; i < y.size(); ++i) {
+        const double u = unit(words_at(seed, offset + static_cast<std::uint64_t>(i))[0]);
+        y.as<T>()[i] = std::min(static_cast<T>(low + (high - low) * u), below_high);  // rounding may not reach `high`
+      }
+    });
+  }
+  static SamplesOf<RandomUniform> samples() { return {{{7, 0, -1, 1, {2, 3}, DType::float64}, {}}}; }
+};
+
+struct RandomNormal {
+  std::uint64_t seed, offset;
+  double mean, std;
+  Shape shape;
+  DType dtype;
+  static constexpr std::string_view name = "random_normal";
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer() const { return {shape, dtype}; }
+  void forward(const Array& y) const {
+    dispatch<floating>(dtype, [&]<class T>() {
+      for (Index i = 0; i < y.size(); ++i) {
+        const auto words = words_at(seed, offset + static_cast<std::uint64_t>(i));
+        const double radius = std::sqrt(-2 * std::log(1 - unit(words[0])));  // 1 - u is never 0
+        y.as<T>()[i] = static_cast<T>(mean + std * radius * std::cos(2 * std::numbers::pi * unit(words[1])));
+      }
+    });
+  }
+  static SamplesOf<RandomNormal> samples() { return {{{7, 0, 0, 1, {2, 3}, DType::float64}, {}}}; }
+};
+
+void require_floating(std::string_view op, DType dtype) {
+  if (!is_floating(dtype)) throw DTypeError(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)));
+}
+
+std::uint64_t count_of(const Shape& shape) { return static_cast<std::uint64_t>(numel(shape)); }
+
+}  // namespace
+
+std::uint64_t Generator::below(std::uint64_t bound) {
+  if (bound == 0) throw ValueError("Generator::below: the bound is 0");
+  // Words past the last whole multiple of the bound would favour small numbers.
+  const std::uint64_t tail = (0 - bound) % bound;
+  for (;;) {
+    const std::uint64_t word = words_at(seed_, advance(1))[0];
+    if (word >= tail) return word % bound;
+  }
+}
+
+Tensor random_uniform(const Shape& shape, Generator& generator, double low, double high, DType dtype) {
+  require_floating("random_uniform", dtype);
+  if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
+  return apply(RandomUniform{generator.seed(), generator.advance(count_of(shape)), low, high, shape, dtype}, {});
+}
+
+Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
+  require_floating("random_normal", dtype);
+  if (!(std >= 0)) throw ValueError(fmt::format("random_normal: std {} is negative", std));
+  return apply(RandomNormal{generator.seed(), generator.advance(count_of(shape)), mean, std, shape, dtype}, {});
+}
+
+std::vector<const Operation*> random_operations() { return {&operation_of<RandomUniform>(), &operation_of<RandomNormal>()}; }
+
+}  // namespace gradweave

@@ -1,0 +1,225 @@
+#include <gradweave/ops/reduction.hpp>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/define.hpp>
+#include <gradweave/graph/reduce.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/shape.hpp>
+
+namespace gradweave {
+namespace {
+
+template <class T>
+struct Largest {
+  using Value = T;
+  static constexpr T identity() {
+    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+  }
+  static T join(T a, T b) { return a != a || b <= a ? a : b; }  // a NaN stays
+};
+template <class T>
+struct Smallest {
+  using Value = T;
+  static constexpr T identity() {
+    return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+  }
+  static T join(T a, T b) { return a != a || b >= a ? a : b; }
+};
+
+void require_elements(const Spec& x, unsigned axes) {
+  for (std::size_t axis = 0; axis < x.shape.rank(); ++axis) {
+    if (((axes >> axis) & 1U) != 0 && x.shape[axis] == 0) throw ShapeError("no elements to choose from");
+  }
+}
+
+// The cotangent of whichever elements equal the result, shared evenly among them.
+Tensor extremum_vjp(const Tensor& g, const Tensor& x, const Tensor& y, unsigned axes) {
+  const Shape kept = keep_axes(x.shape(), axes);
+  const Tensor chosen = cast(x == reshape(y, kept), x.dtype());
+  return chosen * (reshape(g, kept) / sum_axes(chosen, axes, kept));
+}
+
+struct Max {
+  unsigned axes;
+  Shape shape;
+  static constexpr std::string_view name = "max";
+  Spec infer(const Spec& x) const {
+    require_elements(x, axes);
+    return {shape, x.dtype};
+  }
+  void forward(const Array& y, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  static SamplesOf<Max> samples() { return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}}; }
+};
+
+struct Min {
+  unsigned axes;
+  Shape shape;
+  static constexpr std::string_view name = "min";
+  Spec infer(const Spec& x) const {
+    require_elements(x, axes);
+    return {shape, x.dtype};
+  }
+  void forward(const Array& y, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  static SamplesOf<Min> samples() { return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}}; }
+};
+
+// Along the last axis, which is kept with size 1.
+struct LogSumExp {
+  static constexpr std::string_view name = "logsumexp";
+  static constexpr DTypes dtypes = floating;
+  static Spec infer(const Spec& x) {
+    std::vector<Index> sizes(x.shape.begin(), x.shape.end());
+    sizes.back() = 1;
+    return {Shape(Dims(sizes)), x.dtype};
+  }
+  static void forward(const Array& y, const Array& x) {
+    const Index count = x.shape.back();
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      for (Index row = 0; row < y.size(); ++row) {
+        const ConstBlock<T> values(x.as<T>() + row * count, count);
+        const T largest = count == 0 ? -std::numeric_limits<T>::infinity() : values.template maxCoeff<Eigen::PropagateNaN>();
+        // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
+        y.as<T>()[row] = std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
+      }
+    });
+  }
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) { return g * exp(x - y); }
+  static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
+};
+
+struct ArgMax {
+  Index axis;
+  static constexpr std::string_view name = "argmax";
+  Spec infer(const Spec& x) const {
+    require_elements(x, 1U << axis);
+    return {keep_axes(x.shape, 1U << axis), DType::int64};
+  }
+  void forward(const Array& y, const Array& x) const {
+    const auto at = static_cast<std::size_t>(axis);
+    const Index inner = numel(x.shape.subspan(at + 1)), size = x.shape[at];
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      for (Index k = 0; k < y.size(); ++k) {
+        const T* values = x.as<T>() + k / inner * inner * size + k % inner;
+        Index best = 0;
+        for (Index i = 1; i < size; ++i) {
+          const T value = values[i * inner], largest = values[best * inner];
+          if (largest == largest && !(value <= largest)) best = i;  // the first NaN counts as largest
+        }
+        y.as<Index>()[k] = best;
+      }
+    });
+  }
+  static SamplesOf<ArgMax> samples() { return {{{1}, {uniform(-2, 2)}}, {{0}, {uniform(-2, 2)}}}; }
+};
+
+// What an axis list means for one tensor.
+struct Reduction {
+  unsigned axes = 0;
+  Shape result;
+  Index count = 1;  // elements joined into one
+};
+
+const Tensor& tensor_of(const Operand& x, std::string_view op) {
+  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", op));
+  return *x.tensor();
+}
+
+Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdims) {
+  const Shape shape = tensor_of(x, op).shape();
+  Reduction r;
+  for (Index axis : axes) {
+    const unsigned bit = 1U << normalize_axis(axis, shape.rank());
+    if ((r.axes & bit) != 0) throw ShapeError(fmt::format("{} of {}: axis {} is named twice", op, to_string(shape), axis));
+    r.axes |= bit;
+  }
+  if (axes.size() == 0) r.axes = (1U << shape.rank()) - 1;
+  std::vector<Index> sizes;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+    const bool reduced = ((r.axes >> axis) & 1U) != 0;
+    if (reduced) r.count *= shape[axis];
+    if (!reduced || keepdims) sizes.push_back(reduced ? 1 : shape[axis]);
+  }
+  r.result = Shape(Dims(sizes));
+  return r;
+}
+
+Operand as_floating(const Operand& x, Tensor& keep) {
+  if (is_floating(x.tensor()->dtype())) return x;
+  keep = cast(x, DType::float32);
+  return Operand(keep, x.where());
+}
+
+}  // namespace
+
+Tensor sum(const Operand& x, Axes axes, bool keepdims) {
+  const Reduction r = resolve("sum", x, axes, keepdims);
+  return sum_axes(x, r.axes, r.result);
+}
+
+Tensor mean(const Operand& x, Axes axes, bool keepdims) {
+  const Reduction r = resolve("mean", x, axes, keepdims);
+  Tensor keep;
+  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) * (1.0 / static_cast<double>(r.count));
+}
+
+Tensor max(const Operand& x, Axes axes, bool keepdims) {
+  const Reduction r = resolve("max", x, axes, keepdims);
+  return apply(Max{r.axes, r.result}, {x});
+}
+
+Tensor min(const Operand& x, Axes axes, bool keepdims) {
+  const Reduction r = resolve("min", x, axes, keepdims);
+  return apply(Min{r.axes, r.result}, {x});
+}
+
+Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
+  const Reduction r = resolve("var", x, axes, keepdims);
+  Tensor keep;
+  const Operand values = as_floating(x, keep);
+  const Tensor deviation = values - mean(values, axes, true);
+  return sum_axes(square(deviation), r.axes, r.result) / static_cast<double>(r.count - correction);
+}
+
+Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
+  const Reduction r = resolve("logsumexp", x, axes, keepdims);
+  const Tensor& tensor = *x.tensor();
+  const Shape shape = tensor.shape();
+  if (shape.rank() > 0 && r.axes == 1U << (shape.rank() - 1)) return reshape(apply<LogSumExp>(x), Dims(r.result));
+  // The reduced axes go last and become one.
+  Tensor moved = tensor;
+  std::size_t end = shape.rank();
+  for (std::size_t axis = shape.rank(); axis-- > 0;) {
+    if (((r.axes >> axis) & 1U) == 0) continue;
+    --end;
+    for (std::size_t at = axis; at < end; ++at) moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
+  }
+  const Tensor rows = reshape(Operand(moved, x.where()), {numel(r.result), r.count});
+  return reshape(apply<LogSumExp>(Operand(rows, x.where())), Dims(r.result));
+}
+
+Tensor argmax(const Operand& x, Index axis, bool keepdims) {
+  const Reduction r = resolve("argmax", x, {axis}, keepdims);
+  const auto at = static_cast<Index>(normalize_axis(axis, x.tensor()->rank()));
+  return reshape(apply(ArgMax{at}, {x}), Dims(r.result));
+}
+
+Tensor log_softmax(const Operand& x, Index axis) { return x - logsumexp(x, {axis}, true); }
+Tensor softmax(const Operand& x, Index axis) { return exp(log_softmax(x, axis)); }
+
+std::vector<const Operation*> reduction_operations() {
+  return {&operation_of<Max>(), &operation_of<Min>(), &operation_of<LogSumExp>(), &operation_of<ArgMax>()};
+}
+
+}  // namespace gradweave

@@ -1,0 +1,243 @@
+#include <gradweave/ops/shape.hpp>
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/define.hpp>
+#include <gradweave/graph/node.hpp>
+
+namespace gradweave {
+namespace {
+
+Shape strides_of(const Array& x) { return x.row_major() ? row_major(x.shape) : Shape(x.strides); }
+
+struct Permute {
+  Shape axes;
+  static constexpr std::string_view name = "permute";
+  Spec infer(const Spec& x) const {
+    std::vector<Index> sizes;
+    for (Index axis : axes) sizes.push_back(x.shape[static_cast<std::size_t>(axis)]);
+    return {Shape(Dims(sizes)), x.dtype};
+  }
+  bool view(const Array& x, Array&, std::span<Index> strides) const {
+    const Shape from = strides_of(x);
+    std::ranges::transform(axes, strides.begin(), [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
+    return true;
+  }
+  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return gradweave::apply(Permute{inverse()}, {g}); }
+  Shape inverse() const {
+    std::array<Index, max_rank> inverted{};
+    for (std::size_t i = 0; i < axes.rank(); ++i) inverted[static_cast<std::size_t>(axes[i])] = static_cast<Index>(i);
+    return Shape(Dims(inverted.data(), axes.rank()));
+  }
+  static SamplesOf<Permute> samples() {
+    return {{{{1, 0}}, {uniform(-2, 2)}}, {{{2, 0, 1}}, {uniform(-2, 2, {2, 3, 2})}}};
+  }
+};
+
+Tensor slice_vjp(const Tensor& g, Index axis, Index start, Index step, Index size);
+
+struct Slice {
+  Index axis, start, count, step;
+  static constexpr std::string_view name = "slice";
+  Spec infer(const Spec& x) const {
+    std::vector<Index> sizes(x.shape.begin(), x.shape.end());
+    sizes[static_cast<std::size_t>(axis)] = count;
+    return {Shape(Dims(sizes)), x.dtype};
+  }
+  bool view(const Array& x, Array& y, std::span<Index> strides) const {
+    const Shape from = strides_of(x);
+    std::ranges::copy(from, strides.begin());
+    Index& stride = strides[static_cast<std::size_t>(axis)];
+    if (count > 0) y.data = x.as<std::byte>() + start * stride * static_cast<Index>(size_of(x.dtype));
+    stride *= step;
+    return true;
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return slice_vjp(g, axis, start, step, x.size(axis)); }
+  static SamplesOf<Slice> samples() {
+    return {{{1, 1, 2, 1}, {uniform(-2, 2)}}, {{0, 0, 2, 2}, {uniform(-2, 2, {4, 2})}}};
+  }
+};
+
+// Zeros of the size that was sliced, with g where the slice was.
+struct SliceVjp {
+  Index axis, start, step, size;
+  static constexpr std::string_view name = "slice_vjp";
+  Spec infer(const Spec& g) const {
+    std::vector<Index> sizes(g.shape.begin(), g.shape.end());
+    sizes[static_cast<std::size_t>(axis)] = size;
+    return {Shape(Dims(sizes)), g.dtype};
+  }
+  void forward(const Array& y, const Array& g) const {
+    const auto at = static_cast<std::size_t>(axis);
+    const Index inner = numel(y.shape.subspan(at + 1)), outer = numel(y.shape.first(at)), count = g.shape[at];
+    dispatch<numeric>(y.dtype, [&]<class T>() {
+      std::fill_n(y.as<T>(), y.size(), T(0));
+      for (Index o = 0; o < outer; ++o) {
+        for (Index i = 0; i < count; ++i) {
+          std::copy_n(g.as<T>() + (o * count + i) * inner, inner, y.as<T>() + (o * size + start + i * step) * inner);
+        }
+      }
+    });
+  }
+  Tensor vjp(const Tensor& h, const Tensor& g, const Tensor&) const {
+    return gradweave::apply(Slice{axis, start, g.size(axis), step}, {h});
+  }
+  static SamplesOf<SliceVjp> samples() {
+    return {{{1, 1, 1, 5}, {uniform(-2, 2)}}, {{0, 1, 2, 4}, {uniform(-2, 2)}}};
+  }
+};
+
+Tensor slice_vjp(const Tensor& g, Index axis, Index start, Index step, Index size) {
+  return apply(SliceVjp{axis, start, step, size}, {g});
+}
+
+struct Concat {
+  Index axis;
+  static constexpr std::string_view name = "concat";
+  static constexpr DTypes dtypes = any_dtype;
+  Spec infer(std::span<const Spec> parts) const {
+    const auto at = static_cast<std::size_t>(axis);
+    std::vector<Index> sizes(parts[0].shape.begin(), parts[0].shape.end());
+    for (const Spec& part : parts.subspan(1)) {
+      if (part.shape.rank() != sizes.size()) throw ShapeError("the parts have different numbers of axes");
+      for (std::size_t other = 0; other < sizes.size(); ++other) {
+        if (other != at && part.shape[other] != parts[0].shape[other]) {
+          throw ShapeError(fmt::format("sizes {} and {} at axis {} differ", parts[0].shape[other], part.shape[other], other));
+        }
+      }
+      sizes[at] += part.shape[at];
+    }
+    return {Shape(Dims(sizes)), parts[0].dtype};
+  }
+  void forward(const Array& y, std::span<const Array> parts) const {
+    const auto at = static_cast<std::size_t>(axis);
+    const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at));
+    const auto element = static_cast<Index>(size_of(y.dtype));
+    Index offset = 0;
+    for (const Array& part : parts) {
+      const Index run = numel(part.shape.subspan(at));
+      for (Index o = 0; o < outer; ++o) {
+        std::copy_n(part.as<std::byte>() + o * run * element, run * element, y.as<std::byte>() + (o * row + offset) * element);
+      }
+      offset += run;
+    }
+  }
+  Tensor vjp(std::size_t i, const Tensor& g, std::span<const Tensor> parts, const Tensor&) const {
+    Index start = 0;
+    for (const Tensor& part : parts.first(i)) start += part.size(axis);
+    return slice(g, axis, start, start + parts[i].size(axis));
+  }
+  static SamplesOf<Concat> samples() {
+    return {{{0}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}}, {{1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
+  }
+};
+
+const Tensor& tensor_of(const Operand& x, std::string_view op) {
+  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", op));
+  return *x.tensor();
+}
+
+Tensor permute_checked(const Operand& x, const Shape& axes) {
+  Node* node = x.tensor()->node();
+  // Undoing a permutation gives back what was permuted.
+  if (node->operation == &operation_of<Permute>() && node->input_count == 1 &&
+      static_cast<const Permute*>(node->attributes())->inverse() == axes) {
+    return node->inputs()[0];
+  }
+  return apply(Permute{axes}, {x});
+}
+
+Tensor drop_axis(const Operand& x, std::size_t axis) {
+  const Shape shape = x.tensor()->shape();
+  std::vector<Index> sizes(shape.begin(), shape.end());
+  sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(axis));
+  return reshape(x, Dims(sizes));
+}
+
+}  // namespace
+
+Tensor transpose(const Operand& x, Index axis0, Index axis1) {
+  const std::size_t rank = tensor_of(x, "transpose").rank();
+  std::array<Index, max_rank> axes{};
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[normalize_axis(axis0, rank)], axes[normalize_axis(axis1, rank)]);
+  return permute_checked(x, Shape(Dims(axes.data(), rank)));
+}
+
+Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
+  const std::size_t rank = tensor_of(x, "permute").rank();
+  std::vector<Index> normalized;
+  for (Index axis : axes) normalized.push_back(static_cast<Index>(normalize_axis(axis, rank)));
+  std::vector<Index> all(rank);
+  std::iota(all.begin(), all.end(), 0);
+  if (!std::is_permutation(all.begin(), all.end(), normalized.begin(), normalized.end())) {
+    throw ShapeError(fmt::format("permute: {} is not a permutation of {} axes", to_string(normalized), rank));
+  }
+  return permute_checked(x, Shape(Dims(normalized)));
+}
+
+Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) {
+  const Tensor& tensor = tensor_of(x, "slice");
+  const std::size_t at = normalize_axis(axis, tensor.rank());
+  const Index size = tensor.shape()[at];
+  if (step <= 0) throw ValueError(fmt::format("slice: step {} is not positive", step));
+  const auto limit = [&](Index position) { return std::clamp(position < 0 ? position + size : position, Index{0}, size); };
+  start = limit(start), stop = limit(stop);
+  const Index count = stop > start ? (stop - start - 1) / step + 1 : 0;
+  return apply(Slice{static_cast<Index>(at), start, count, count > 1 ? step : 1}, {x});
+}
+
+Tensor select(const Operand& x, Index axis, Index index) {
+  const Tensor& tensor = tensor_of(x, "select");
+  const std::size_t at = normalize_axis(axis, tensor.rank());
+  const Index size = tensor.shape()[at];
+  if (index < -size || index >= size) {
+    throw ValueError(fmt::format("select: index {} is outside axis {} of size {}", index, axis, size));
+  }
+  const Index start = index < 0 ? index + size : index;
+  return drop_axis(Operand(slice(x, static_cast<Index>(at), start, start + 1), x.where()), at);
+}
+
+Tensor expand_dims(const Operand& x, Index axis) {
+  const Shape shape = tensor_of(x, "expand_dims").shape();
+  std::vector<Index> sizes(shape.begin(), shape.end());
+  sizes.insert(sizes.begin() + static_cast<std::ptrdiff_t>(normalize_axis(axis, shape.rank() + 1)), 1);
+  return reshape(x, Dims(sizes));
+}
+
+Tensor squeeze(const Operand& x, Index axis) {
+  const Shape shape = tensor_of(x, "squeeze").shape();
+  const std::size_t at = normalize_axis(axis, shape.rank());
+  if (shape[at] != 1) throw ShapeError(fmt::format("squeeze of {}: axis {} has size {}", to_string(shape), axis, shape[at]));
+  return drop_axis(x, at);
+}
+
+Tensor squeeze(const Operand& x) {
+  const Shape shape = tensor_of(x, "squeeze").shape();
+  std::vector<Index> sizes;
+  std::ranges::copy_if(shape, std::back_inserter(sizes), [](Index size) { return size != 1; });
+  return reshape(x, Dims(sizes));
+}
+
+Tensor concat(std::span<const Tensor> parts, Index axis) {
+  if (parts.empty()) throw ShapeError("concat of no tensors");
+  const std::size_t at = normalize_axis(axis, tensor_of(parts[0], "concat").rank());
+  return apply_all(Concat{static_cast<Index>(at)}, std::vector<Operand>(parts.begin(), parts.end()));
+}
+Tensor concat(std::initializer_list<Tensor> parts, Index axis) { return concat(std::span(parts.begin(), parts.size()), axis); }
+
+Tensor stack(std::span<const Tensor> parts, Index axis) {
+  std::vector<Tensor> expanded;
+  for (const Tensor& part : parts) expanded.push_back(expand_dims(part, axis));
+  return concat(expanded, axis);
+}
+Tensor stack(std::initializer_list<Tensor> parts, Index axis) { return stack(std::span(parts.begin(), parts.size()), axis); }
+
+std::vector<const Operation*> shape_operations() {
+  return {&operation_of<Permute>(), &operation_of<Slice>(), &operation_of<SliceVjp>(), &operation_of<Concat>()};
+}
+
+}  // namespace gradweave
