@@ -160,8 +160,10 @@ constexpr std::size_t elementwise_arity() {
     return 1;
   } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x); }) {
     return 2;
-  } else {
+  } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x, x); }) {
     return 3;
+  } else {
+    return 4;
   }
 }
 
@@ -185,7 +187,7 @@ constexpr DTypes dtypes_of() {
 
 template <class Op, class T, std::size_t I>
 auto input_block(const void* data, Index count) {
-  constexpr std::optional<DType> own = fixed_dtypes<Op>()[I];
+  constexpr std::optional<DType> own = I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
   if constexpr (own == DType::bool_) {
     return ConstBlock<bool>(static_cast<const bool*>(data), count);
   } else if constexpr (own == DType::int64) {

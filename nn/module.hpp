@@ -85,7 +85,13 @@ class Parameter {
  private:
   friend class Module;
   friend class Optimizer;
-  detail::Cell& cell() const;
+  detail::Cell& cell() const {
+    if (!cell_) throw_empty();
+    return *cell_;
+  }
+  [[noreturn]] static void throw_empty();
+  void store(const Tensor& value);
+
   std::shared_ptr<detail::Cell> cell_;
 };
 

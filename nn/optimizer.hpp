@@ -64,6 +64,7 @@ class Optimizer {
  private:
   void run(std::span<Tensor> gradients);
   void undo() noexcept;
+  void finish();
 
   std::vector<Parameter> parameters_;
   ScalarInput rate_;
