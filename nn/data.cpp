@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 #include <span>
 #include <string>
@@ -41,7 +42,7 @@ struct Raw {
 };
 
 Idx read_bytes(const fs::path& path, std::size_t axes) {
-  Idx idx = read_idx(path);
+  Idx idx = read_idx(path.string());
   if (idx.type != IdxType::u8 || idx.shape.rank() != axes) {
     throw IoError(fmt::format("{}: expected unsigned bytes over {} axes, it holds type {:02x} of shape {}",
                               path.string(), axes, static_cast<unsigned>(idx.type), to_string(idx.shape)));
@@ -89,13 +90,13 @@ Tensor gather_rows(const Tensor& tensor, std::span<const Index> rows) {
 
 }  // namespace
 
-Dataset load_mnist_format(const std::filesystem::path& folder) {
+Dataset load_mnist_format(const std::string& folder) {
   Raw train = read_part(folder, "train");
   Raw test = read_part(folder, "t10k");
   const Index rows = train.images.shape[1], cols = train.images.shape[2];
   if (test.images.shape[1] != rows || test.images.shape[2] != cols) {
-    throw IoError(fmt::format("{}: training images are {} x {} pixels, test images {} x {}", folder.string(),
-                              rows, cols, test.images.shape[1], test.images.shape[2]));
+    throw IoError(fmt::format("{}: training images are {} x {} pixels, test images {} x {}", folder, rows,
+                              cols, test.images.shape[1], test.images.shape[2]));
   }
   const Index pixel = largest(train.images);
   return {.train = examples_of(train, pixel),

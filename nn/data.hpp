@@ -1,8 +1,8 @@
 // Data sets and how a training loop walks through them: the four-file layout of MNIST, and shuffled batches.
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <iterator>
+#include <string>
 #include <vector>
 
 #include <gradweave/graph/tensor.hpp>
@@ -29,7 +29,7 @@ struct Dataset {
 /// are divided by the largest one in the training images (255 in MNIST, 16 in the UCI digits), so that they
 /// are in [0, 1]. Throws IoError for a file that is missing or damaged, and for files that do not belong
 /// together.
-Dataset load_mnist_format(const std::filesystem::path& folder);
+Dataset load_mnist_format(const std::string& folder);
 
 struct DataLoaderOptions {
   Index batch_size = 1;

@@ -34,7 +34,7 @@ std::size_t element_size(IdxType type) {
 // zlib's gz functions read plain files as they are and compressed ones unpacked.
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : name_(path.string()) {
+  explicit Reader(const std::string& path) : name_(path) {
     errno = 0;
     file_.reset(gzopen(name_.c_str(), "rb"));
     if (file_ == nullptr) {
@@ -170,7 +170,7 @@ Tensor Idx::tensor(DType dtype, double divisor) const {
   return dispatch<numeric>(dtype, [&]<class T>() { return constant(decode<T>(*this, divisor), shape); });
 }
 
-Idx read_idx(const std::filesystem::path& path) {
+Idx read_idx(const std::string& path) {
   Reader file(path);
   std::array<std::byte, 4> magic{};
   Idx idx;

@@ -4,7 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <string>
 #include <vector>
 
 #include <gradweave/graph/tensor.hpp>
@@ -27,6 +27,6 @@ struct Idx {
 /// Reads a file, plain or compressed by gzip: its content tells which. Throws IoError, naming the file, when
 /// it cannot be read, is not IDX, is shorter or longer than its header claims, or fails gzip's checksum.
 /// Memory grows with what the file holds, never with what its header claims.
-Idx read_idx(const std::filesystem::path& path);
+Idx read_idx(const std::string& path);
 
 }  // namespace gradweave::nn

@@ -1,6 +1,7 @@
 #include <gradweave/nn/progress.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include <fmt/format.h>
@@ -9,7 +10,7 @@
 namespace gradweave::nn {
 namespace {
 
-constexpr auto redraw_every = std::chrono::milliseconds(50);
+constexpr double redraw_every = 0.05;  // seconds
 constexpr std::string_view clear_line = "\r\x1b[K";
 
 }  // namespace
@@ -48,7 +49,8 @@ void Progress::show(Index done, Index total, std::string_view text) {
 }
 
 void Progress::draw(Index done, Index total, std::string_view text) {
-  const auto now = std::chrono::steady_clock::now();
+  const double now =
+      std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   if (is_drawn_ && now - last_ < redraw_every) return;
   last_ = now;
   is_drawn_ = true;

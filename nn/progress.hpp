@@ -1,6 +1,5 @@
 // A progress bar for terminals, and plain lines for everything else (files, pipes, logs).
 #pragma once
-#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <string_view>
@@ -39,7 +38,7 @@ class Progress {
   Index lines_;
   Index printed_ = 0;
   bool is_drawn_ = false;
-  std::chrono::steady_clock::time_point last_;
+  double last_ = 0;  // when it was drawn, in seconds
 };
 
 }  // namespace gradweave::nn

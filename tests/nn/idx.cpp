@@ -27,7 +27,7 @@ std::string complaint(const std::string& content) {
     read_idx(path);
   } catch (const IoError& error) {
     const std::string message = error.what();
-    CHECK_THAT(message, ContainsSubstring(path.string()));
+    CHECK_THAT(message, ContainsSubstring(path));
     return message;
   }
   return "read without a complaint";
@@ -73,8 +73,8 @@ TEST_CASE("a scalar and an empty axis are valid", "[nn][idx]") {
 
 TEST_CASE("a file that is not there, or not a file, is an error that names it", "[nn][idx]") {
   const TemporaryFolder folder;
-  CHECK_THROWS_AS(read_idx(folder.path() / "missing"), IoError);
-  CHECK_THROWS_WITH(read_idx(folder.path() / "missing"),
+  CHECK_THROWS_AS(read_idx(folder.path() + "/missing"), IoError);
+  CHECK_THROWS_WITH(read_idx(folder.path() + "/missing"),
                     ContainsSubstring("missing") && ContainsSubstring("cannot open"));
   CHECK_THROWS_AS(read_idx(folder.path()), IoError);
 }

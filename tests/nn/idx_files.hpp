@@ -27,10 +27,11 @@ class TemporaryFolder {
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path write(const std::string& name, const std::string& content) const {
+  std::string path() const { return path_.string(); }
+  /// Returns the file's path.
+  std::string write(const std::string& name, const std::string& content) const {
     std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
+    return (path_ / name).string();
   }
 
  private:
