@@ -26,6 +26,8 @@ struct GradcheckOptions {
       32;              ///< up to so many elements the Jacobian is checked whole, beyond in random directions
   int directions = 4;  ///< how many random directions
   std::uint64_t seed = 1;  ///< of the random directions
+  bool allow_unconnected =
+      false;  ///< an input that does not reach the output passes when moving it changes nothing
 };
 
 /// What a check found.
