@@ -30,7 +30,9 @@ class Reverse {
   Reverse(const Tensor& y, std::span<const Tensor> wrt) : order_(topological_order<FollowTracked>({&y, 1})) {
     for (std::size_t k = 0; k < order_.size(); ++k) order_[k]->index = static_cast<std::uint32_t>(k);
     slots_.resize(order_.size());
-    for (const Tensor& w : wrt) want(w.node());
+    for (const Tensor& w : wrt) {
+      if (w.is_tracked()) want(w.node());
+    }
     for (Node* node : order_) {  // inputs first: what depends on a wanted tensor takes part
       for (const Tensor& input : node->inputs()) {
         if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed) slots_[node->index].needed = true;
