@@ -49,7 +49,7 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
     if (common == DType::float64) {
       throw DTypeError(fmt::format("elements of type {} are not supported", name_of(strong.value_or(weak))));
     }
-    common = static_cast<DType>(static_cast<int>(common) + 1);
+    common = common == DType::bool_ ? DType::int64 : common == DType::int64 ? DType::float32 : DType::float64;
   }
   return common;
 }

@@ -3,6 +3,7 @@
 
 #include <unordered_map>
 
+#include <boost/container/small_vector.hpp>
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
@@ -29,6 +30,7 @@ class Reverse {
  public:
   Reverse(const Tensor& y, std::span<const Tensor> wrt) : order_(topological_order<FollowTracked>({&y, 1})) {
     for (std::size_t k = 0; k < order_.size(); ++k) order_[k]->index = static_cast<std::uint32_t>(k);
+    slots_.reserve(order_.size() + wrt.size());
     slots_.resize(order_.size());
     for (const Tensor& w : wrt) {
       if (w.is_tracked()) want(w.node());
@@ -42,18 +44,21 @@ class Reverse {
 
   /// Walks back from y: what meets at a node is summed, then handed on through the node's own rule.
   void run(const Tensor& y, const Tensor& cotangent) {
-    add(slot_of(y.node()), cotangent);
+    slot_of(y.node())->terms.push_back(cotangent);
     for (std::size_t k = order_.size(); k-- > 0;) {
       const Node& node = *order_[k];
       if (!slots_[k].needed || slots_[k].terms.empty()) continue;
-      const Tensor g = total(slots_[k]);
+      const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
       const Scope scope(node.place);
       for (std::size_t i = 0; i < node.input_count; ++i) {
         const Tensor& input = node.inputs()[i];
         Slot* slot = slot_of(input.node());
         if (slot == nullptr || !slot->needed) continue;
-        const Tensor term = vjp(order_[k], i, g);
-        if (term) add(slot, sum_to(Operand(term, node.where), input.shape()));
+        Tensor term = vjp(order_[k], i, g);
+        if (!term) continue;
+        const Dims shape = input.node()->shape();
+        if (!same(term.node()->shape(), shape)) term = sum_to(Operand(term, node.where), Shape(shape));
+        slot->terms.push_back(std::move(term));
       }
       if (!slots_[k].wanted) slots_[k].terms.clear();
     }
@@ -66,7 +71,7 @@ class Reverse {
 
  private:
   struct Slot {
-    std::vector<Tensor> terms;
+    boost::container::small_vector<Tensor, 1> terms;
     bool needed = false;
     bool wanted = false;
   };
@@ -77,28 +82,30 @@ class Reverse {
     return op.vjp(node->attributes(), i, g, std::as_const(*node).inputs(), Tensor(node));
   }
 
-  static void add(Slot* slot, Tensor term) {
-    if (slot != nullptr) slot->terms.push_back(std::move(term));
-  }
-  static Tensor total(Slot& slot) {
-    if (slot.terms.size() > 1) slot.terms = {gradweave::add(slot.terms)};
+  static Tensor& total(Slot& slot) {
+    if (slot.terms.size() > 1) slot.terms = {gradweave::add(std::span(slot.terms.data(), slot.terms.size()))};
     return slot.terms[0];
   }
 
   bool in_order(const Node* node) const { return node->index < order_.size() && order_[node->index] == node; }
   Slot* slot_of(const Node* node) {
     if (in_order(node)) return &slots_[node->index];
+    if (node->input_count > 0 || !node->tracked) return nullptr;
     const auto leaf = leaves_.find(node);
-    return leaf == leaves_.end() ? nullptr : &leaf->second;
+    return leaf == leaves_.end() ? nullptr : &slots_[leaf->second];
   }
   void want(const Node* node) {
-    Slot& slot = in_order(node) ? slots_[node->index] : leaves_[node];
-    slot.needed = slot.wanted = true;
+    std::size_t k = node->index;
+    if (!in_order(node)) {
+      k = leaves_.try_emplace(node, slots_.size()).first->second;
+      if (k == slots_.size()) slots_.emplace_back();
+    }
+    slots_[k].needed = slots_[k].wanted = true;
   }
 
   std::vector<Node*> order_;
-  std::vector<Slot> slots_;                          // of the inner nodes, by `index`
-  std::unordered_map<const Node*, Slot> leaves_;     // of the wanted leaves
+  std::vector<Slot> slots_;                                      // of the inner nodes by `index`, then of the wanted leaves
+  std::unordered_map<const Node*, std::size_t> leaves_;
 };
 
 void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent) {

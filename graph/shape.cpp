@@ -1,25 +1,17 @@
 #include <gradweave/graph/shape.hpp>
 
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 namespace gradweave {
 
-Shape::Shape(Dims sizes) : rank_(sizes.size()) {
-  if (rank_ > max_rank) {
-    throw ShapeError(fmt::format("a shape of {} axes: at most {} are supported", rank_, max_rank));
-  }
-  // Zero sizes count as one, so that strides cannot overflow either.
-  Index room = std::numeric_limits<Index>::max() / 8;
-  for (Index size : sizes) {
-    if (size < 0) throw ShapeError(fmt::format("shape {}: sizes must not be negative", to_string(sizes)));
-    room /= std::max<Index>(size, 1);
-    if (room == 0) throw ShapeError(fmt::format("shape {}: more elements than memory can address", to_string(sizes)));
-  }
-  std::copy(sizes.begin(), sizes.end(), sizes_.begin());
+void Shape::refuse(Index size) const {
+  const std::string sizes = fmt::format("({}{}{}, ...)", fmt::join(*this, ", "), rank_ > 0 ? ", " : "", size);
+  if (size < 0) throw ShapeError(fmt::format("shape {}: sizes must not be negative", sizes));
+  if (rank_ == max_rank) throw ShapeError(fmt::format("shape {}: at most {} axes are supported", sizes, max_rank));
+  throw ShapeError(fmt::format("shape {}: more elements than memory can address", sizes));
 }
 
 bool same(Dims a, Dims b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }

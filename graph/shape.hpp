@@ -1,5 +1,6 @@
 // Shapes: up to eight sizes, checked once when built, and the rules of broadcasting (NumPy's).
 #pragma once
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <span>
@@ -20,7 +21,14 @@ class Shape {
  public:
   Shape() = default;
   Shape(std::initializer_list<Index> sizes) : Shape(Dims(sizes.begin(), sizes.size())) {}
-  explicit Shape(Dims sizes);
+  explicit Shape(Dims sizes) {
+    for (const Index size : sizes) push_back(size);
+  }
+  /// Adds an innermost axis.
+  void push_back(Index size) {
+    if (rank_ == max_rank || size < 0 || __builtin_mul_overflow(extent_, size > 1 ? size : 1, &extent_)) refuse(size);
+    sizes_[rank_++] = size;
+  }
 
   /// How many axes; `size()` is the same, for ranges.
   std::size_t rank() const { return rank_; }
@@ -28,11 +36,16 @@ class Shape {
   Index operator[](std::size_t axis) const { return sizes_[axis]; }
   const Index* begin() const { return sizes_.data(); }
   const Index* end() const { return sizes_.data() + rank_; }
-  friend bool operator==(const Shape& a, const Shape& b) = default;
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
 
  private:
-  std::array<Index, max_rank> sizes_{};
+  [[noreturn]] void refuse(Index size) const;
+  std::array<Index, max_rank> sizes_;
   std::size_t rank_ = 0;
+  // The product of the sizes and of the widest element's bytes, zeros counting as one, so that strides cannot overflow either.
+  Index extent_ = 8;
 };
 
 /// Element type and sizes: all that is known of a tensor before it has values.

@@ -5,7 +5,7 @@
 #include <bit>
 #include <limits>
 #include <new>
-#include <vector>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -36,62 +36,57 @@ SizeClass size_class(std::size_t bytes) {
 
 std::size_t align_of(std::size_t rounded) { return rounded <= 64 ? 16 : alignment; }
 
-class Pool {
- public:
-  Pool() { alive = true; }
-  ~Pool() {
-    trim();
-    alive = false;
-  }
-  Pool(const Pool&) = delete;
-  Pool& operator=(const Pool&) = delete;
+struct FreeBlock {
+  FreeBlock* next;
+  std::size_t bytes;
+};
+
+// The unused blocks of a thread. Plain data, so that reaching it costs no check for initialisation.
+struct Pool {
+  std::array<FreeBlock*, class_count> free;
+  std::size_t used;
+  std::size_t peak;
+  std::size_t cached;
+  bool closed;  // the thread is ending: handles in static objects are released after its pool is gone
 
   void* take(SizeClass size) {
-    used_ += size.bytes;
-    peak_ = std::max(peak_, used_);
-    Link*& head = free_[size.index];
+    used += size.bytes;
+    if (used > peak) peak = used;
+    FreeBlock*& head = free[size.index];
     if (head == nullptr) return nullptr;
-    cached_ -= size.bytes;
-    Link* block = head;
-    head = block->next;
-    return block;
+    cached -= size.bytes;
+    return std::exchange(head, head->next);
   }
   bool put(void* block, SizeClass size) {
-    used_ -= std::min(used_, size.bytes);
-    if (cached_ + size.bytes > peak_) return false;
-    cached_ += size.bytes;
-    free_[size.index] = new (block) Link{free_[size.index], size.bytes};
+    used -= std::min(used, size.bytes);
+    if (cached + size.bytes > peak || closed) return false;
+    cached += size.bytes;
+    free[size.index] = new (block) FreeBlock{free[size.index], size.bytes};
     return true;
   }
   void trim() {
-    for (Link*& head : free_) {
+    for (FreeBlock*& head : free) {
       while (head != nullptr) {
-        Link* block = head;
-        head = block->next;
+        FreeBlock* block = std::exchange(head, head->next);
         ::operator delete(block, std::align_val_t{align_of(block->bytes)});
       }
     }
-    cached_ = 0;
+    cached = 0;
   }
-
-  // Handles in static objects are released after the pool of their thread is gone.
-  static thread_local bool alive;
-
- private:
-  struct Link {
-    Link* next;
-    std::size_t bytes;
-  };
-  std::array<Link*, class_count> free_{};
-  std::size_t used_ = 0;
-  std::size_t peak_ = 0;
-  std::size_t cached_ = 0;
 };
-thread_local bool Pool::alive = false;
+constinit thread_local Pool pool{};
 
-Pool* pool() {
-  thread_local Pool instance;
-  return Pool::alive ? &instance : nullptr;
+struct TrimAtThreadEnd {
+  ~TrimAtThreadEnd() {
+    pool.trim();
+    pool.closed = true;
+  }
+};
+
+void* new_block(SizeClass size) {
+  thread_local TrimAtThreadEnd trim;
+  static_cast<void>(trim);
+  return ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
 }
 
 }  // namespace
@@ -99,23 +94,19 @@ Pool* pool() {
 void* allocate_block(std::size_t bytes) {
   if (bytes <= std::numeric_limits<std::size_t>::max() / 4) {
     const SizeClass size = size_class(bytes);
-    if (Pool* p = pool()) {
-      if (void* block = p->take(size)) return block;
-    }
-    if (void* block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow)) return block;
+    if (void* block = pool.take(size)) return block;
+    if (void* block = new_block(size)) return block;
+    pool.used -= size.bytes;
   }
   throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
   const SizeClass size = size_class(bytes);
-  Pool* p = pool();
-  if (p == nullptr || !p->put(block, size)) ::operator delete(block, std::align_val_t{align_of(size.bytes)});
+  if (!pool.put(block, size)) ::operator delete(block, std::align_val_t{align_of(size.bytes)});
 }
 
-void release_cached_memory() noexcept {
-  if (Pool* p = pool()) p->trim();
-}
+void release_cached_memory() noexcept { pool.trim(); }
 
 Ref<Storage> allocate_storage(std::size_t bytes) {
   // Scalars sit right behind their header, larger data on its own cache line.

@@ -8,6 +8,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/node.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -119,10 +120,10 @@ struct MatMul {
     const std::size_t ra = a.shape.rank(), rb = b.shape.rank();
     const Index inner = a.shape[ra - 1], other = b.shape[rb - 2];
     if (inner != other) throw ShapeError(fmt::format("inner sizes {} and {} differ", inner, other));
-    const Shape batch = broadcast(Dims(a.shape).first(ra - 2), Dims(b.shape).first(rb - 2));
-    std::vector<Index> sizes(batch.begin(), batch.end());
-    sizes.insert(sizes.end(), {a.shape[ra - 2], b.shape[rb - 1]});
-    return {Shape(Dims(sizes)), a.dtype};
+    Shape shape = broadcast(Dims(a.shape).first(ra - 2), Dims(b.shape).first(rb - 2));
+    shape.push_back(a.shape[ra - 2]);
+    shape.push_back(b.shape[rb - 1]);
+    return {shape, a.dtype};
   }
   static void forward(const Array& y, const Array& a, const Array& b) {
     dispatch<numeric>(y.dtype, [&]<class T>() {
@@ -162,6 +163,12 @@ Tensor matmul(const Operand& left, const Operand& right) {
     return reshape(matmul(Operand(reshape(a, {-1, shape[ra - 1]}), at), right), Dims(sizes));
   }
   return apply<MatMul>(left, right);
+}
+
+Tensor transpose_product(const Tensor& product) {
+  const Node& node = *product.node();
+  if (node.operation != &operation_of<MatMul>() || node.evaluated() || node.rank != 2 || node.refs.value() != 1) return {};
+  return apply<MatMul>(Operand(transpose(node.inputs()[1]), node.where), Operand(transpose(node.inputs()[0]), node.where));
 }
 
 std::vector<const Operation*> matmul_operations() { return {&operation_of<MatMul>()}; }

@@ -7,26 +7,29 @@
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/ops/matmul.hpp>
 
 namespace gradweave {
 namespace {
 
 Shape strides_of(const Array& x) { return x.row_major() ? row_major(x.shape) : Shape(x.strides); }
 
+Tensor permute_checked(const Operand& x, const Shape& axes);
+
 struct Permute {
   Shape axes;
   static constexpr std::string_view name = "permute";
   Spec infer(const Spec& x) const {
-    std::vector<Index> sizes;
-    for (Index axis : axes) sizes.push_back(x.shape[static_cast<std::size_t>(axis)]);
-    return {Shape(Dims(sizes)), x.dtype};
+    Shape shape;
+    for (Index axis : axes) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
+    return {shape, x.dtype};
   }
   bool view(const Array& x, Array&, std::span<Index> strides) const {
     const Shape from = strides_of(x);
     std::ranges::transform(axes, strides.begin(), [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
     return true;
   }
-  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return gradweave::apply(Permute{inverse()}, {g}); }
+  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return permute_checked(g, inverse()); }
   Shape inverse() const {
     std::array<Index, max_rank> inverted{};
     for (std::size_t i = 0; i < axes.rank(); ++i) inverted[static_cast<std::size_t>(axes[i])] = static_cast<Index>(i);
@@ -146,6 +149,9 @@ Tensor permute_checked(const Operand& x, const Shape& axes) {
   if (node->operation == &operation_of<Permute>() && node->input_count == 1 &&
       static_cast<const Permute*>(node->attributes())->inverse() == axes) {
     return node->inputs()[0];
+  }
+  if (axes == Shape{1, 0}) {
+    if (Tensor swapped = transpose_product(*x.tensor())) return swapped;
   }
   return apply(Permute{axes}, {x});
 }
