@@ -1,0 +1,133 @@
+#include <gradweave/nn/losses.hpp>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gradweave/nn/update_ops.hpp>
+#include <gradweave/ops/ops.hpp>
+
+#include "catch.hpp"
+#include "gradcheck_matcher.hpp"
+
+using namespace gradweave;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+constexpr DType f64 = DType::float64;
+Tensor labels(const std::vector<Index>& values) { return constant(values); }
+
+TEST_CASE("mse_loss", "[nn][losses]") {
+  const Tensor prediction = variable({{1, 2}, {3, 4}});
+  const Tensor loss = nn::mse_loss(prediction, constant({{1, 0}, {0, 8}}));
+  CHECK(loss.item() == (0 + 4 + 9 + 16) / 4.0F);
+  const auto [g] = gradients(loss, {prediction});  // 2 (prediction - target) / n
+  CHECK(g.to_vector() == std::vector<float>{0, 1, 1.5F, -2});
+  CHECK(nn::mse_loss(variable({1, 2}), labels({1, 4})).dtype() == DType::float32);
+  // (4, 1) with (4) would broadcast to (4, 4) without a word.
+  CHECK_THROWS_AS(nn::mse_loss(zeros({4, 1}), zeros({4})), ShapeError);
+}
+
+TEST_CASE("cross_entropy of known distributions", "[nn][losses]") {
+  SECTION("uniform logits: log(classes), whatever the label") {
+    CHECK(nn::cross_entropy(full({3, 10}, 2.5, f64), labels({0, 4, 9})).item<double>() ==
+          Approx(std::log(10.0)).epsilon(1e-14));
+  }
+  SECTION("logits that are logs of probabilities") {
+    const Tensor logits = log(constant({{0.7, 0.2, 0.1}, {0.25, 0.5, 0.25}}, f64));
+    const double expected = -(std::log(0.2) + std::log(0.25)) / 2;
+    CHECK(nn::cross_entropy(logits, labels({1, 2})).item<double>() == Approx(expected).epsilon(1e-13));
+    CHECK(nn::cross_entropy(logits, one_hot(labels({1, 2}), 3, f64)).item<double>() ==
+          Approx(expected).epsilon(1e-13));
+    // Of the distribution itself: its entropy.
+    const Tensor p = constant({{0.5, 0.25, 0.25}}, f64);
+    CHECK(nn::cross_entropy(log(p), p).item<double>() == Approx(1.5 * std::log(2.0)).epsilon(1e-13));
+  }
+  SECTION("huge logits stay finite") {
+    const Tensor logits = variable({{1e4, -1e4}, {-1e4, 1e4}});
+    const Tensor right = nn::cross_entropy(logits, labels({0, 1})),
+                 wrong = nn::cross_entropy(logits, labels({1, 0}));
+    CHECK(right.item() == 0);
+    CHECK(wrong.item() == 2e4F);
+    const auto [g] = gradients(wrong, {logits});
+    CHECK(g.to_vector() == std::vector<float>{0.5, -0.5, -0.5, 0.5});
+  }
+}
+
+TEST_CASE("the gradient of cross_entropy is (softmax - onehot) / n", "[nn][losses]") {
+  const Tensor logits = variable({{1, 2, 3}, {0, 0, 0}}, f64);
+  const double z = std::exp(1.0) + std::exp(2.0) + std::exp(3.0);
+  const std::vector<double> expected{std::exp(1.0) / z / 2,
+                                     std::exp(2.0) / z / 2,
+                                     (std::exp(3.0) / z - 1) / 2,
+                                     (1.0 / 3 - 1) / 2,
+                                     1.0 / 6,
+                                     1.0 / 6};
+  for (const Tensor& target :
+       {labels({2, 0}), one_hot(labels({2, 0}), 3), one_hot(labels({2, 0}), 3, DType::int64)}) {
+    const auto [g] = gradients(nn::cross_entropy(logits, target), {logits});
+    const std::vector<double> actual = g.to_vector<double>();
+    for (std::size_t i = 0; i < 6; ++i) CHECK(actual[i] == Approx(expected[i]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("binary_cross_entropy_with_logits", "[nn][losses]") {
+  const Tensor logits = variable({0, 1, -2}, f64), target = constant({1, 0, 0.5}, f64);
+  const auto sigmoid_of = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const double expected = (-std::log(0.5) - std::log(1 - sigmoid_of(1)) - 0.5 * std::log(sigmoid_of(-2)) -
+                           0.5 * std::log(1 - sigmoid_of(-2))) /
+                          3;
+  const Tensor loss = nn::binary_cross_entropy_with_logits(logits, target);
+  CHECK(loss.item<double>() == Approx(expected).epsilon(1e-13));
+  const auto [g] = gradients(loss, {logits});  // (sigmoid - target) / n
+  const std::vector<double> slope = g.to_vector<double>();
+  CHECK(slope[0] == Approx(-0.5 / 3).epsilon(1e-13));
+  CHECK(slope[1] == Approx(sigmoid_of(1) / 3).epsilon(1e-13));
+  CHECK(slope[2] == Approx((sigmoid_of(-2) - 0.5) / 3).epsilon(1e-13));
+
+  CHECK(nn::binary_cross_entropy_with_logits(constant({1e5, -1e5}), constant({1, 0})).item() == 0);
+  CHECK(nn::binary_cross_entropy_with_logits(constant({1e5, -1e5}), constant({0, 1})).item() == 1e5F);
+  CHECK_THROWS_AS(nn::binary_cross_entropy_with_logits(zeros({2, 1}), zeros({2})), ShapeError);
+}
+
+TEST_CASE("losses have right derivatives to second order", "[nn][losses]") {
+  const Tensor x = variable({{0.3, -1.2, 0.8}, {0.1, 0.4, -0.6}}, f64);
+  const Tensor t = constant({{0.2, 0.5, 0.3}, {1, 0, 0}}, f64);
+  CHECK_THAT([&](auto in) { return nn::mse_loss(in[0], t); }, HasRightGradients({x}));
+  CHECK_THAT([&](auto in) { return nn::binary_cross_entropy_with_logits(in[0], t); }, HasRightGradients({x}));
+  CHECK_THAT([&](auto in) { return nn::cross_entropy(in[0], t); }, HasRightGradients({x}));
+  CHECK_THAT([&](auto in) { return nn::cross_entropy(in[0], labels({2, 0})); }, HasRightGradients({x}));
+}
+
+TEST_CASE("targets that do not fit are errors", "[nn][losses]") {
+  const Tensor logits = zeros({2, 3});
+  const auto what_of = [](const Tensor& loss) -> std::string {
+    try {
+      loss.item();
+    } catch (const ValueError& error) {
+      return error.what();
+    }
+    return "no ValueError";
+  };
+  CHECK_THAT(what_of(nn::cross_entropy(logits, labels({0, 3}))),
+             ContainsSubstring("label 3") && ContainsSubstring("row 1") && ContainsSubstring("[0, 3)"));
+  CHECK_THAT(what_of(nn::cross_entropy(logits, labels({-1, 0}))),
+             ContainsSubstring("label -1") && ContainsSubstring("row 0"));
+  CHECK_THROWS_AS(nn::cross_entropy(logits, labels({0, 1, 2})), ShapeError);
+  CHECK_THROWS_AS(nn::cross_entropy(logits, zeros({3, 3})), ShapeError);
+  CHECK_THROWS_AS(nn::cross_entropy(logits, constant({0, 1})), DTypeError);
+  CHECK_THROWS_AS(nn::cross_entropy(constant(1.0), constant(1.0)), ShapeError);
+}
+
+TEST_CASE("the ops of losses and updates pass the check of every op", "[nn][losses]") {
+  for (const auto& family : {nn::loss_operations(), nn::update_operations()}) {
+    for (const Operation* op : family) {
+      const GradcheckReport report = check_operation(*op);
+      INFO(op->name << ": " << report.message);
+      CHECK(report.ok);
+    }
+  }
+}
+
+}  // namespace
