@@ -11,6 +11,8 @@
 
 #include <gradweave/graph/gradcheck.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/nn/losses.hpp>
+#include <gradweave/nn/update_ops.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
@@ -18,8 +20,16 @@
 namespace gradweave {
 namespace {
 
+std::vector<const Operation*> library_operations() {
+  std::vector<const Operation*> all = all_operations();
+  for (const auto& family : {nn::loss_operations(), nn::update_operations()}) {
+    all.insert(all.end(), family.begin(), family.end());
+  }
+  return all;
+}
+
 TEST_CASE("every op is right over its samples: derivatives, forward mode, every dtype and layout", "[ops]") {
-  for (const Operation* op : all_operations()) {
+  for (const Operation* op : library_operations()) {
     DYNAMIC_SECTION(op->name) {
       const GradcheckReport report = check_operation(*op);
       INFO(report.message);
@@ -29,7 +39,7 @@ TEST_CASE("every op is right over its samples: derivatives, forward mode, every 
 }
 
 TEST_CASE("an op without samples fails", "[ops]") {
-  Operation bare = *all_operations().front();
+  Operation bare = *library_operations().front();
   bare.samples = nullptr;
   const GradcheckReport report = check_operation(bare);
   CHECK_FALSE(report.ok);
@@ -38,7 +48,7 @@ TEST_CASE("an op without samples fails", "[ops]") {
 
 TEST_CASE("names of ops are unique", "[ops]") {
   std::set<std::string_view> names;
-  for (const Operation* op : all_operations()) CHECK(names.insert(op->name).second);
+  for (const Operation* op : library_operations()) CHECK(names.insert(op->name).second);
 }
 
 // Whatever defines a name in the sources must be in the registry, or nothing would check it.
@@ -47,11 +57,11 @@ TEST_CASE("every op that the sources define is in the registry", "[ops]") {
       std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
   if (!std::filesystem::exists(root / "ops")) SKIP_TEST("the sources are not here");
   std::set<std::string> registered;
-  for (const Operation* op : all_operations()) registered.emplace(op->name);
+  for (const Operation* op : library_operations()) registered.emplace(op->name);
 
   const std::regex definition(R"(static\s+constexpr\s+std::string_view\s+name\s*=\s*"([^"]*)\")");
   std::size_t found = 0;
-  for (const char* room : {"graph", "ops"}) {
+  for (const char* room : {"graph", "ops", "nn"}) {
     for (const auto& file : std::filesystem::directory_iterator(root / room)) {
       if (file.path().extension() != ".cpp") continue;
       std::stringstream text;
@@ -144,7 +154,7 @@ Tensor mutant_vjp(const void* attributes, std::size_t i, const Tensor& g, std::s
 
 TEST_CASE("the checker notices every mutation of every op's derivative", "[ops]") {
   int mutants = 0, noticed = 0;
-  for (const Operation* op : all_operations()) {
+  for (const Operation* op : library_operations()) {
     if (op->vjp == nullptr) continue;
     for (const Mutation mutation : mutations) {
       Operation mutant = *op;
