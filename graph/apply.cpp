@@ -92,6 +92,24 @@ std::vector<Spec> specs_of(std::span<const Operand> inputs) {
   return specs;
 }
 
+// The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and shape.
+Tensor apply_alike(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
+  if (!op.elementwise || inputs.size() > 2 || op.fixed[0] || inputs[0].tensor() == nullptr) return {};
+  const Node& first = *inputs[0].tensor()->node();
+  if (!contains(op.dtypes, first.dtype)) return {};
+  std::array<Tensor, 2> tensors{*inputs[0].tensor()};
+  if (inputs.size() == 2) {
+    if (inputs[1].tensor() == nullptr) return {};
+    const Node& second = *inputs[1].tensor()->node();
+    if (second.dtype != first.dtype || !same(first.shape(), second.shape())) return {};
+    tensors[1] = *inputs[1].tensor();
+  }
+  const Spec spec{Shape(first.shape()), op.block_result[static_cast<std::size_t>(first.dtype)]};
+  Tensor result = make_node(op, attributes, {tensors.data(), inputs.size()}, spec);
+  result.node()->where = inputs[0].where();
+  return result;
+}
+
 }  // namespace
 
 Tensor apply(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
@@ -100,6 +118,7 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
     if (input.tensor() != nullptr && !*input.tensor()) throw GraphError(fmt::format("{} of an empty Tensor", op.name));
   }
   try {
+    if (Tensor result = apply_alike(op, attributes, inputs)) return result;
     const DType common = common_dtype(op, inputs);
     std::array<Tensor, 4> few;
     std::vector<Tensor> many;

@@ -8,7 +8,6 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/node.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -44,7 +43,7 @@ struct MatrixAt {
 };
 
 template <class T>
-void product(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
+void multiply(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
   const Index n = a.rows, k = a.cols, m = b.cols;
   // Eigen prepares blocks for a product of any size; below some size a plain loop is faster.
   constexpr Index small = 1024;
@@ -79,7 +78,7 @@ void product(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
 template <class T>
 class Batch {
  public:
-  Batch(const Array& x, Dims batch) : batch_(batch) {
+  Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
     const Shape packed = row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
@@ -92,6 +91,7 @@ class Batch {
       first_ = {copy_.data(), first_.rows, first_.cols, first_.cols, 1};
       strides = packed;
     }
+    if (transposed) first_ = {first_.data, first_.cols, first_.rows, first_.col_stride, first_.row_stride};
     const std::size_t lead = batch.size() - (r - 2);
     for (std::size_t axis = 0; axis + 2 < r; ++axis) {
       strides_[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
@@ -113,36 +113,58 @@ class Batch {
   std::vector<T> copy_;
 };
 
+Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b);
+
+// op(a) op(b), where op transposes the last two axes if asked to. All four cases are closed under differentiation, so a gradient comes
+// out in the layout of what it is the gradient of.
 struct MatMul {
+  bool transpose_a, transpose_b;
   static constexpr std::string_view name = "matmul";
   static constexpr bool takes_strides = true;
-  static Spec infer(const Spec& a, const Spec& b) {
+  Spec infer(const Spec& a, const Spec& b) const {
     const std::size_t ra = a.shape.rank(), rb = b.shape.rank();
-    const Index inner = a.shape[ra - 1], other = b.shape[rb - 2];
-    if (inner != other) throw ShapeError(fmt::format("inner sizes {} and {} differ", inner, other));
+    const Index inner = a.shape[ra - (transpose_a ? 2 : 1)], other = b.shape[rb - (transpose_b ? 1 : 2)];
+    if (inner != other) {
+      throw ShapeError(fmt::format("inner sizes {} and {} differ{}", inner, other,
+                                   transpose_a || transpose_b ? fmt::format(" (the {} is transposed)", transpose_a ? "first" : "second") : ""));
+    }
     Shape shape = broadcast(Dims(a.shape).first(ra - 2), Dims(b.shape).first(rb - 2));
-    shape.push_back(a.shape[ra - 2]);
-    shape.push_back(b.shape[rb - 1]);
+    shape.push_back(a.shape[ra - (transpose_a ? 1 : 2)]);
+    shape.push_back(b.shape[rb - (transpose_b ? 2 : 1)]);
     return {shape, a.dtype};
   }
-  static void forward(const Array& y, const Array& a, const Array& b) {
+  void forward(const Array& y, const Array& a, const Array& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
       const Dims batch = y.shape.first(y.shape.size() - 2);
-      const Batch<T> left(a, batch), right(b, batch);
+      const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
       const Index size = y.shape[y.shape.size() - 2] * y.shape[y.shape.size() - 1];
       if (size == 0) return;
-      for (Index i = 0; i < numel(batch); ++i) product(left[i], right[i], y.as<T>() + i * size);
+      for (Index i = 0; i < numel(batch); ++i) multiply(left[i], right[i], y.as<T>() + i * size);
     });
   }
-  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
-    return i == 0 ? matmul(g, transpose(b)) : matmul(transpose(a), g);
+  Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
+    if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
+    return transpose_b ? product(g, a, true, transpose_a) : product(a, g, !transpose_a, false);
   }
-  static Samples samples() {
-    return {{uniform(-2, 2, {2, 3}), uniform(-2, 2, {3, 4})},
-            {uniform(-2, 2, {3, 3}), uniform(-2, 2, {3, 3})},
-            {uniform(-2, 2, {2, 1, 2, 3}), uniform(-2, 2, {2, 3, 2})}};
+  static SamplesOf<MatMul> samples() {
+    return {{{false, false}, {uniform(-2, 2, {2, 3}), uniform(-2, 2, {3, 4})}},
+            {{true, false}, {uniform(-2, 2, {3, 2}), uniform(-2, 2, {3, 4})}},
+            {{false, true}, {uniform(-2, 2, {3, 3}), uniform(-2, 2, {3, 3})}},
+            {{true, true}, {uniform(-2, 2, {3, 2}), uniform(-2, 2, {4, 3})}},
+            {{false, false}, {uniform(-2, 2, {2, 1, 2, 3}), uniform(-2, 2, {2, 3, 2})}}};
   }
 };
+
+Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b) {
+  return apply(MatMul{transpose_a, transpose_b}, {a, b});
+}
+
+// What was transposed, if `x` only swaps the last two axes of it.
+Tensor absorb_transpose(const Tensor& x, bool& transposed) {
+  const Tensor plain = untransposed(x);
+  transposed = static_cast<bool>(plain);
+  return transposed ? plain : x;
+}
 
 }  // namespace
 
@@ -162,13 +184,9 @@ Tensor matmul(const Operand& left, const Operand& right) {
     sizes.back() = b.size(1);
     return reshape(matmul(Operand(reshape(a, {-1, shape[ra - 1]}), at), right), Dims(sizes));
   }
-  return apply<MatMul>(left, right);
-}
-
-Tensor transpose_product(const Tensor& product) {
-  const Node& node = *product.node();
-  if (node.operation != &operation_of<MatMul>() || node.evaluated() || node.rank != 2 || node.refs.value() != 1) return {};
-  return apply<MatMul>(Operand(transpose(node.inputs()[1]), node.where), Operand(transpose(node.inputs()[0]), node.where));
+  bool transpose_a = false, transpose_b = false;
+  const Tensor plain_a = absorb_transpose(a, transpose_a), plain_b = absorb_transpose(b, transpose_b);
+  return product(Operand(plain_a, at), Operand(plain_b, at), transpose_a, transpose_b);
 }
 
 std::vector<const Operation*> matmul_operations() { return {&operation_of<MatMul>()}; }

@@ -9,10 +9,6 @@ namespace gradweave {
 /// operands are read where they lie. Throws ShapeError when the inner sizes differ or an operand is a scalar.
 Tensor matmul(const Operand& a, const Operand& b);
 
-/// (A B)' written as B' A', if `product` is a product of two matrices that is not computed yet and nobody else refers to; else
-/// empty. So a gradient with respect to a transposed weight comes out in the weight's own layout.
-Tensor transpose_product(const Tensor& product);
-
 std::vector<const Operation*> matmul_operations();
 
 }  // namespace gradweave

@@ -7,7 +7,6 @@
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/ops/matmul.hpp>
 
 namespace gradweave {
 namespace {
@@ -150,9 +149,6 @@ Tensor permute_checked(const Operand& x, const Shape& axes) {
       static_cast<const Permute*>(node->attributes())->inverse() == axes) {
     return node->inputs()[0];
   }
-  if (axes == Shape{1, 0}) {
-    if (Tensor swapped = transpose_product(*x.tensor())) return swapped;
-  }
   return apply(Permute{axes}, {x});
 }
 
@@ -171,6 +167,18 @@ Tensor transpose(const Operand& x, Index axis0, Index axis1) {
   std::iota(axes.begin(), axes.end(), 0);
   std::swap(axes[normalize_axis(axis0, rank)], axes[normalize_axis(axis1, rank)]);
   return permute_checked(x, Shape(Dims(axes.data(), rank)));
+}
+
+Tensor untransposed(const Tensor& x) {
+  Node& node = *x.node();
+  if (node.operation != &operation_of<Permute>() || node.input_count != 1) return {};
+  const Shape& axes = static_cast<const Permute*>(node.attributes())->axes;
+  const auto rank = static_cast<Index>(axes.rank());
+  for (Index axis = 0; axis < rank; ++axis) {
+    const Index swapped = axis < rank - 2 ? axis : 2 * rank - 3 - axis;
+    if (axes[static_cast<std::size_t>(axis)] != swapped) return {};
+  }
+  return node.inputs()[0];
 }
 
 Tensor permute(const Operand& x, std::initializer_list<Index> axes) {

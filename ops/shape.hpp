@@ -9,6 +9,8 @@ namespace gradweave {
 
 /// Swaps two axes, by default the last two.
 Tensor transpose(const Operand& x, Index axis0 = -2, Index axis1 = -1);
+/// What `x` is the transpose of, when it swaps the last two axes of a tensor and nothing else; empty otherwise.
+Tensor untransposed(const Tensor& x);
 /// Axis i of the result is axis `axes[i]` of x. Throws ShapeError unless `axes` is a permutation.
 Tensor permute(const Operand& x, std::initializer_list<Index> axes);
 /// Elements start, start + step, ... before stop along one axis; negative positions count from the end and positions outside are
