@@ -28,8 +28,13 @@ constexpr bool is_floating(DType t) { return contains(floating, t); }
 constexpr std::size_t size_of(DType t) { return t == DType::bool_ ? 1 : t == DType::float32 ? 4 : 8; }
 
 constexpr std::string_view name_of(DType t) {
-  constexpr std::string_view names[] = {"bool", "int64", "float32", "float64"};
-  return names[static_cast<std::size_t>(t)];
+  switch (t) {
+    case DType::bool_: return "bool";
+    case DType::int64: return "int64";
+    case DType::float32: return "float32";
+    case DType::float64: break;
+  }
+  return "float64";
 }
 
 /// The dtype of a result of two operands: the wider one, except that int64 with float32 gives float64, for
