@@ -70,9 +70,10 @@ struct Differences {
   std::vector<double> steps;
   std::vector<Values> central;
   std::vector<Values> jump;  // right-hand minus left-hand difference
-  double magnitude = 0;      // of what was subtracted, hence of the rounding errors
+  double magnitude = 0;      // of what was subtracted, hence of the rounding errors ...
+  double noise = 0;          // ... and those seen, where values are small differences of large ones
 
-  double floor(std::size_t k) const { return rounding * magnitude / steps[k]; }
+  double floor(std::size_t k) const { return (rounding * magnitude + 16 * noise) / steps[k]; }
 };
 
 struct Judgement {
@@ -189,6 +190,7 @@ class Check {
   // Calls f, twice, at the inputs themselves.
   bool examine_values() {
     y_ = f_(inputs_);
+    if (!y_) return fail(Gradcheck::error, "the function returned an empty Tensor");
     if (order_ == 1) name_ = y_.node()->operation->name;
     if (y_.dtype() != DType::float64) {
       return fail(Gradcheck::error,
@@ -229,22 +231,38 @@ class Check {
     return seen;
   }
 
+  Values at(std::size_t input, const Values& direction, double step) const {
+    Values x = inputs_[input].to_vector<double>();
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] += step * direction[i];
+    return observe(call(input, x).to_vector<double>());
+  }
+
+  // Second differences over steps too small for any curvature; beside the point itself, where a kink would
+  // count.
+  double noise(std::size_t input, const Values& direction) const {
+    constexpr double tiny = 0x1p-28;
+    const Values a = at(input, direction, tiny), b = at(input, direction, 2 * tiny),
+                 c = at(input, direction, 3 * tiny);
+    double noise = 0;
+    for (std::size_t p = 0; p < a.size(); ++p)
+      noise = std::max(noise, std::abs((a[p] - b[p]) - (b[p] - c[p])));
+    return std::isfinite(noise) ? noise : 0;
+  }
+
   Differences differences(std::size_t input, const Values& direction, double step) {
     Differences seen;
-    const Values x = inputs_[input].to_vector<double>(), base = observe(base_);
+    seen.noise = noise(input, direction);
+    const Values base = observe(base_);
+    const double reach = largest(inputs_[input].to_vector<double>());
     for (std::size_t k = 0; k < step_count; ++k, step /= 2) {
-      Values ahead = x, behind = x;
-      for (std::size_t i = 0; i < x.size(); ++i)
-        ahead[i] += step * direction[i], behind[i] -= step * direction[i];
-      const Values up = observe(call(input, ahead).to_vector<double>());
-      const Values down = observe(call(input, behind).to_vector<double>());
+      const Values up = at(input, direction, step), down = at(input, direction, -step);
       if (!all_finite(up) || !all_finite(down)) continue;  // outside the domain: a smaller step may be inside
       Values central(base.size()), jump(base.size());
       for (std::size_t p = 0; p < base.size(); ++p) {
         central[p] = (up[p] - down[p]) / (2 * step);
         jump[p] = ((up[p] - base[p]) - (base[p] - down[p])) / step;
       }
-      seen.magnitude = std::max({seen.magnitude, largest(up), largest(down), largest(central) * largest(x)});
+      seen.magnitude = std::max({seen.magnitude, largest(up), largest(down), largest(central) * reach});
       seen.steps.push_back(step);
       seen.central.push_back(std::move(central));
       seen.jump.push_back(std::move(jump));

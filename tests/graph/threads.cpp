@@ -1,0 +1,75 @@
+// Parameters are shared by many threads: inference and gradients from all of them at once.
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <gradweave/graph/scope.hpp>
+#include <gradweave/ops/ops.hpp>
+
+#include "catch.hpp"
+
+namespace gradweave {
+namespace {
+
+constexpr int thread_count = 8;
+constexpr int rounds = 50;
+
+template <class F>
+void on_threads(F f) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < thread_count; ++t) threads.emplace_back(f, t);
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_CASE("threads compute values and gradients with shared parameters", "[threads]") {
+  Generator generator(1);
+  const Tensor w = variable(random_normal({16, 8}, generator)), b = variable(random_normal({8}, generator));
+  const Tensor x = random_normal({4, 16}, generator) + 0;
+  eval(x);
+  const auto loss = [&] { return mean(square(sigmoid(matmul(x, w) + b))); };
+  const float expected = loss().item();
+  const auto [dw, db] = gradients(loss(), {w, b});
+  const auto expected_dw = dw.to_vector(), expected_db = db.to_vector();
+
+  std::atomic<int> wrong = 0;  // Catch2's macros belong to one thread
+  on_threads([&](int) {
+    for (int round = 0; round < rounds; ++round) {
+      const Tensor y = loss();
+      const auto [gw, gb] = gradients(y, {w, b});
+      eval(y, gw, gb);
+      wrong += y.item() != expected || gw.to_vector() != expected_dw || gb.to_vector() != expected_db;
+    }
+  });
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a tensor made by one thread is released by another", "[threads]") {
+  std::vector<Tensor> made(thread_count);
+  on_threads([&](int t) {
+    Tensor y = variable(static_cast<double>(t));
+    for (int k = 0; k < 1000; ++k) y = y + 1;
+    eval(y);
+    made[static_cast<std::size_t>(t)] = y;
+  });
+  float total = 0;
+  for (Tensor& y : made) {
+    total += y.item();
+    y = {};
+  }
+  CHECK(total == 1000 * thread_count + 28);
+}
+
+TEST_CASE("each thread has a scope of its own", "[threads]") {
+  const Scope here("main");
+  std::atomic<int> wrong = 0;
+  on_threads([&](int t) {
+    wrong += static_cast<bool>(Scope::current());
+    const Scope scope("thread" + std::to_string(t));
+    wrong += Scope::current()->path != "thread" + std::to_string(t);
+  });
+  CHECK(wrong == 0);
+  CHECK(Scope::current()->path == "main");
+}
+
+}  // namespace
+}  // namespace gradweave
