@@ -67,6 +67,12 @@ void Optimizer::minimize(const Tensor& loss) {
   std::vector<Tensor> slopes;
   try {
     slopes = gradients(loss, values_);
+  } catch (const GraphError& error) {
+    values_.clear();
+    throw GraphError(
+        fmt::format("minimize: {}\n(every parameter of the optimizer must take part in a loss that was built "
+                    "after the last step)",
+                    error.what()));
   } catch (...) {
     values_.clear();
     throw;

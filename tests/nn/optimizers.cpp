@@ -269,6 +269,20 @@ TEST_CASE("a parameter that the loss does not need is an error that names it", "
   CHECK(net.hidden.weight.value().to_vector() != before);
 }
 
+TEST_CASE("a loss that was built before the last step is an error that says so", "[nn][optimizers]") {
+  const nn::Parameter p("p", constant({1, 2}));
+  nn::SGD sgd({p}, {.learning_rate = 0.25});
+  const Tensor stale = sum(square(p.value()));
+  sgd.minimize(sum(square(p.value())));
+  try {
+    sgd.minimize(stale);
+    FAIL("no error");
+  } catch (const GraphError& error) {
+    CHECK_THAT(error.what(), ContainsSubstring("after the last step"));
+  }
+  CHECK(p.value().to_vector() == std::vector<float>{0.5, 1});
+}
+
 template <class Optimizer, class Options>
 void check_that_a_failed_step_changes_nothing(const Options& options) {
   const Net net, twin = nn::clone(net);
