@@ -88,7 +88,8 @@ void two_layers(const std::string& picture) {
     output = share_layer(to_output, hidden);
   }
   const auto [hidden_blame, input_blame] = gradients(output, {hidden, input}, errors);
-  write_dot(picture, input_blame);  // before evaluating it, while everything is there
+  write_dot(picture,
+            std::vector{output, input_blame});  // both ways, before values let go of what they came from
 
   fmt::print("Two outputs: weights {{0.2, 0.1}} and {{0.1, 0.3}}, errors 0.3 and -0.4\n");
   fmt::print("  hidden errors: {}, each the sum over both outputs\n",
