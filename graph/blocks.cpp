@@ -70,7 +70,7 @@ class Feed {
  public:
   Feed(const Array& x, Dims shape, Index total) : x_(x) {
     if (total == 1 || (x.row_major() && x.size() == total)) return;
-    strides_ = aligned_strides(x, shape);
+    if (x.size() != 1) strides_ = aligned_strides(x, shape);  // a single element stays where it is
     x_.shape = shape;
     const bool constant = std::all_of(strides_.begin(), strides_.end(), [](Index s) { return s == 0; });
     kind_ = constant ? Kind::constant : Kind::gathered;
