@@ -17,7 +17,8 @@ To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
     return value != From(0);
   } else if constexpr (std::is_same_v<To, Index> && std::is_floating_point_v<From>) {
-    constexpr auto limit = static_cast<From>(9223372036854775808.0);  // 2^63: a plain cast beyond it is undefined
+    constexpr auto limit =
+        static_cast<From>(9223372036854775808.0);  // 2^63: a plain cast beyond it is undefined
     if (std::isnan(value)) return 0;
     if (value >= limit) return std::numeric_limits<Index>::max();
     return value < -limit ? std::numeric_limits<Index>::min() : static_cast<Index>(value);
@@ -37,7 +38,9 @@ struct Fill {
   void forward(const Array& y) const {
     dispatch(dtype, [&]<class T>() { *y.as<T>() = convert<T>(value); });
   }
-  static SamplesOf<Fill> samples() { return {{{.value = 1.5, .shape = {2, 3}, .dtype = DType::float64}, {}}}; }
+  static SamplesOf<Fill> samples() {
+    return {{{.value = 1.5, .shape = {2, 3}, .dtype = DType::float64}, {}}};
+  }
 };
 
 struct Cast {
@@ -87,10 +90,12 @@ struct Sum {
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     const Shape full_shape = x.shape();
     const Shape kept = keep_axes(full_shape, axes);
-    return broadcast_to(broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
+    return broadcast_to(
+        broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
   }
   static bool same_when_padded(Dims shape, Dims kept) {  // (3) stands for (1, 3)
-    return std::all_of(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(shape.size()), [](Index s) { return s == 1; }) &&
+    return std::all_of(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(shape.size()),
+                       [](Index s) { return s == 1; }) &&
            same(shape, kept.last(shape.size()));
   }
   static SamplesOf<Sum> samples() {
@@ -144,7 +149,9 @@ struct Reshape {
     return true;
   }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return reshape(g, x.shape()); }
-  static SamplesOf<Reshape> samples() { return {{{.shape = {3, 2}}, {uniform(-2, 2)}}, {{.shape = {6}}, {uniform(-2, 2)}}}; }
+  static SamplesOf<Reshape> samples() {
+    return {{{.shape = {3, 2}}, {uniform(-2, 2)}}, {{.shape = {6}}, {uniform(-2, 2)}}};
+  }
 };
 
 struct Detach {
@@ -161,9 +168,7 @@ struct Detach {
 
 }  // namespace
 
-Tensor full(const Shape& shape, double value, DType dtype) {
-  return apply(Fill{value, shape, dtype}, {});
-}
+Tensor full(const Shape& shape, double value, DType dtype) { return apply(Fill{value, shape, dtype}, {}); }
 
 Tensor cast(const Operand& x, DType dtype) {
   if (x.tensor() == nullptr) return full({}, x.number(), dtype);
@@ -199,7 +204,9 @@ Tensor sum_to(const Operand& x, const Shape& shape) {
   return sum_axes(x, axes, shape);
 }
 
-Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) { return reshape(x, Dims(sizes.begin(), sizes.size())); }
+Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) {
+  return reshape(x, Dims(sizes.begin(), sizes.size()));
+}
 Tensor reshape(const Operand& x, Dims sizes) {
   if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("reshape takes a tensor");
   std::vector<Index> resolved(sizes.begin(), sizes.end());
@@ -208,8 +215,8 @@ Tensor reshape(const Operand& x, Dims sizes) {
     *unknown = 1;
     const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
     if (known == 0 || all % known != 0) {
-      throw ShapeError(fmt::format("reshape of {}: no size for -1 in {} fits {} elements", to_string(x.tensor()->shape()),
-                                   to_string(sizes), all));
+      throw ShapeError(fmt::format("reshape of {}: no size for -1 in {} fits {} elements",
+                                   to_string(x.tensor()->shape()), to_string(sizes), all));
     }
     *unknown = all / known;
   }
@@ -217,13 +224,16 @@ Tensor reshape(const Operand& x, Dims sizes) {
   return apply(Reshape{Shape(resolved)}, {x});
 }
 
-Tensor detach(const Tensor& tensor, std::source_location where) { return apply<Detach>(Operand(tensor, where)); }
+Tensor detach(const Tensor& tensor, std::source_location where) {
+  return apply<Detach>(Operand(tensor, where));
+}
 
 Tensor contiguous(const Tensor& tensor) { return apply(Add{}, {Operand(tensor)}); }
 
 std::vector<const Operation*> algebra_operations() {
-  return {&operation_of<Fill>(),        &operation_of<Cast>(),    &operation_of<Add>(),   &operation_of<Sum>(),
-          &operation_of<BroadcastTo>(), &operation_of<Reshape>(), &operation_of<Detach>()};
+  return {&operation_of<Fill>(),  &operation_of<Cast>(),        &operation_of<Add>(),
+          &operation_of<Sum>(),   &operation_of<BroadcastTo>(), &operation_of<Reshape>(),
+          &operation_of<Detach>()};
 }
 
 }  // namespace gradweave

@@ -1,5 +1,5 @@
-// The algebra that the chain rule itself needs: fill, cast, add what meets at a node, and undo a broadcast. Every other op
-// lives in ops/ and is unknown here.
+// The algebra that the chain rule itself needs: fill, cast, add what meets at a node, and undo a broadcast.
+// Every other op lives in ops/ and is unknown here.
 #pragma once
 #include <source_location>
 #include <span>
@@ -13,20 +13,22 @@ Tensor full(const Shape& shape, double value, DType dtype = DType::float32);
 inline Tensor zeros(const Shape& shape, DType dtype = DType::float32) { return full(shape, 0, dtype); }
 inline Tensor ones(const Shape& shape, DType dtype = DType::float32) { return full(shape, 1, dtype); }
 
-/// The same values as another type, converted as in C++ (floating to int64 truncates and saturates, NaN gives 0; to bool: != 0).
+/// The same values as another type, converted as in C++ (floating to int64 truncates and saturates, NaN gives
+/// 0; to bool: != 0).
 Tensor cast(const Operand& x, DType dtype);
 /// Elementwise sum of two, or of any number of tensors, which broadcast.
 Tensor add(const Operand& a, const Operand& b);
 Tensor add(std::span<const Tensor> terms);
 
-/// The sum over the axes whose bit is set in `axes`, laid out as `shape` (the axes left out, or kept with size 1, ...).
+/// The sum over the axes whose bit is set in `axes`, laid out as `shape` (the axes left out, or kept with
+/// size 1, ...).
 Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape);
 /// `x` repeated to `shape`, as NumPy's `broadcast_to`: a view. Throws ShapeError.
 Tensor broadcast_to(const Operand& x, const Shape& shape);
 /// The sum over everything that broadcasting from `shape` to x's shape repeats: the vjp of `broadcast_to`.
 Tensor sum_to(const Operand& x, const Shape& shape);
-/// The same elements in row-major order as another shape of equal size. One size may be -1: it is worked out. A view
-/// wherever the layout allows. Throws ShapeError.
+/// The same elements in row-major order as another shape of equal size. One size may be -1: it is worked out.
+/// A view wherever the layout allows. Throws ShapeError.
 Tensor reshape(const Operand& x, std::initializer_list<Index> sizes);
 Tensor reshape(const Operand& x, Dims sizes);
 

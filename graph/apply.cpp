@@ -1,6 +1,6 @@
 // Adding a node: promotion of dtypes, inference of shapes, and errors that say where.
-#include <array>
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -22,15 +22,18 @@ std::string list_operands(std::span<const Spec> specs) {
 
 // Throws the error on with "in module "x": op of operands: reason (file:line)".
 template <class E>
-[[noreturn]] void say_where(const E& error, const Operation& op, std::span<const Spec> specs, std::source_location at) {
+[[noreturn]] void say_where(const E& error, const Operation& op, std::span<const Spec> specs,
+                            std::source_location at) {
   std::string text;
   if (const Ref<Place>& place = Scope::current()) text = fmt::format("module \"{}\": ", place->path);
   std::string_view file = at.file_name();
   file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
-  throw E(fmt::format("{}{} of {}: {} ({}:{})", text, op.name, list_operands(specs), error.what(), file, at.line()));
+  throw E(fmt::format("{}{} of {}: {} ({}:{})", text, op.name, list_operands(specs), error.what(), file,
+                      at.line()));
 }
 
-// The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool < int < float).
+// The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool <
+// int < float).
 DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
   std::optional<DType> strong;
   DType weak = DType::bool_;
@@ -61,7 +64,8 @@ Tensor as_tensor(const Operation& op, std::size_t i, const Operand& input, DType
   const Tensor& tensor = *input.tensor();
   if (tensor.dtype() == wanted) return tensor;
   if (fixed) {
-    throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(tensor.dtype())));
+    throw DTypeError(
+        fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(tensor.dtype())));
   }
   return cast(tensor, wanted);
 }
@@ -76,7 +80,8 @@ Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> 
   }
   std::array<Spec, 4> few;
   if (inputs.size() <= few.size()) {
-    std::transform(inputs.begin(), inputs.end(), few.begin(), [](const Tensor& t) { return t.node()->spec(); });
+    std::transform(inputs.begin(), inputs.end(), few.begin(),
+                   [](const Tensor& t) { return t.node()->spec(); });
     return op.infer(attributes, {few.data(), inputs.size()});
   }
   std::vector<Spec> many;
@@ -87,12 +92,14 @@ Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> 
 std::vector<Spec> specs_of(std::span<const Operand> inputs) {
   std::vector<Spec> specs;
   for (const Operand& input : inputs) {
-    specs.push_back(input.tensor() == nullptr ? Spec{{}, input.number_dtype()} : input.tensor()->node()->spec());
+    specs.push_back(input.tensor() == nullptr ? Spec{{}, input.number_dtype()}
+                                              : input.tensor()->node()->spec());
   }
   return specs;
 }
 
-// The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and shape.
+// The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and
+// shape.
 Tensor apply_alike(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
   if (!op.elementwise || inputs.size() > 2 || op.fixed[0] || inputs[0].tensor() == nullptr) return {};
   const Node& first = *inputs[0].tensor()->node();
@@ -115,7 +122,8 @@ Tensor apply_alike(const Operation& op, const void* attributes, std::span<const 
 Tensor apply(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
   const std::source_location where = inputs.empty() ? std::source_location() : inputs[0].where();
   for (const Operand& input : inputs) {
-    if (input.tensor() != nullptr && !*input.tensor()) throw GraphError(fmt::format("{} of an empty Tensor", op.name));
+    if (input.tensor() != nullptr && !*input.tensor())
+      throw GraphError(fmt::format("{} of an empty Tensor", op.name));
   }
   try {
     if (Tensor result = apply_alike(op, attributes, inputs)) return result;
@@ -142,7 +150,9 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
 
 namespace detail {
 
-std::size_t combine(std::size_t seed, std::size_t hash) { return seed ^ (hash + 0x9e3779b97f4a7c15U + (seed << 6) + (seed >> 2)); }
+std::size_t combine(std::size_t seed, std::size_t hash) {
+  return seed ^ (hash + 0x9e3779b97f4a7c15U + (seed << 6) + (seed >> 2));
+}
 std::string print_number(double value) { return fmt::format("{}", value); }
 
 }  // namespace detail

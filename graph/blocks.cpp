@@ -61,7 +61,8 @@ std::array<Index, max_rank> aligned_strides(const Array& x, Dims shape) {
   const Shape packed = row_major(x.shape);
   const Dims strides = x.row_major() ? Dims(packed) : x.strides;
   const std::size_t lead = shape.size() - x.shape.size();
-  for (std::size_t axis = 0; axis < x.shape.size(); ++axis) aligned[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
+  for (std::size_t axis = 0; axis < x.shape.size(); ++axis)
+    aligned[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
   return aligned;
 }
 
@@ -80,7 +81,8 @@ class Feed {
     if (kind_ == Kind::constant) fill(0, count);
   }
   const void* block(Index first, Index count) {
-    if (kind_ == Kind::direct) return x_.as<const std::byte>() + static_cast<std::size_t>(first) * size_of(x_.dtype);
+    if (kind_ == Kind::direct)
+      return x_.as<const std::byte>() + static_cast<std::size_t>(first) * size_of(x_.dtype);
     if (kind_ == Kind::gathered) fill(first, count);
     return buffer_;
   }
@@ -107,13 +109,20 @@ bool all_direct(std::span<const Array> inputs, Index total) {
 void gather(const Array& from, Index first, Index count, void* to) {
   if (count == 0) return;
   switch (size_of(from.dtype)) {
-    case 1: return gather_words(from.as<std::uint8_t>(), from.shape, from.strides, first, count, static_cast<std::uint8_t*>(to));
-    case 4: return gather_words(from.as<std::uint32_t>(), from.shape, from.strides, first, count, static_cast<std::uint32_t*>(to));
-    default: return gather_words(from.as<std::uint64_t>(), from.shape, from.strides, first, count, static_cast<std::uint64_t*>(to));
+    case 1:
+      return gather_words(from.as<std::uint8_t>(), from.shape, from.strides, first, count,
+                          static_cast<std::uint8_t*>(to));
+    case 4:
+      return gather_words(from.as<std::uint32_t>(), from.shape, from.strides, first, count,
+                          static_cast<std::uint32_t*>(to));
+    default:
+      return gather_words(from.as<std::uint64_t>(), from.shape, from.strides, first, count,
+                          static_cast<std::uint64_t*>(to));
   }
 }
 
-void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y, std::span<const Array> inputs) {
+void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
+                     std::span<const Array> inputs) {
   const Index total = y.size();
   Few<const void*> pointers(inputs.size());
   if (all_direct(inputs, total)) {
@@ -133,7 +142,8 @@ void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
   for (Index first = 0; first < total; first += block_size) {
     const Index count = std::min(block_size, total - first);
     for (std::size_t i = 0; i < feeds.size(); ++i) pointers[i] = feeds[i].block(first, count);
-    kernel(attributes, {pointers.data(), pointers.size()}, y.as<std::byte>() + static_cast<std::size_t>(first) * element, count);
+    kernel(attributes, {pointers.data(), pointers.size()},
+           y.as<std::byte>() + static_cast<std::size_t>(first) * element, count);
   }
 }
 

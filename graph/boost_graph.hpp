@@ -1,10 +1,10 @@
-// The live graph as a Boost.Graph: vertices are nodes, out-edges lead to a node's inputs, nothing is copied. Every traversal
-// of the library, and any algorithm of yours that takes an IncidenceGraph, runs on it.
+// The live graph as a Boost.Graph: vertices are nodes, out-edges lead to a node's inputs, nothing is copied.
+// Every traversal of the library, and any algorithm of yours that takes an IncidenceGraph, runs on it.
 //
 //   boost::depth_first_visit(InputGraph{}, loss.node(), visitor, boost::make_assoc_property_map(colors));
 //
-// GraphView<Follow> shows only the edges for which Follow(input) holds: that is how traversals stay off the leaves, which
-// threads may share.
+// GraphView<Follow> shows only the edges for which Follow(input) holds: that is how traversals stay off the
+// leaves, which threads may share.
 #pragma once
 #include <utility>
 
@@ -34,8 +34,8 @@ struct GraphView {};
 using InputGraph = GraphView<FollowAll>;
 
 template <class Follow>
-class InputEdgeIterator
-    : public boost::iterator_facade<InputEdgeIterator<Follow>, InputEdge, boost::forward_traversal_tag, InputEdge> {
+class InputEdgeIterator : public boost::iterator_facade<InputEdgeIterator<Follow>, InputEdge,
+                                                        boost::forward_traversal_tag, InputEdge> {
  public:
   InputEdgeIterator() = default;
   InputEdgeIterator(Node* node, std::uint32_t slot) : edge_{node, slot} { skip(); }
@@ -56,7 +56,8 @@ class InputEdgeIterator
 };
 
 template <class Follow>
-std::pair<InputEdgeIterator<Follow>, InputEdgeIterator<Follow>> out_edges(Node* node, const GraphView<Follow>&) {
+std::pair<InputEdgeIterator<Follow>, InputEdgeIterator<Follow>> out_edges(Node* node,
+                                                                          const GraphView<Follow>&) {
   return {{node, 0}, {node, node->input_count}};
 }
 template <class Follow>
@@ -73,15 +74,20 @@ Node* target(const InputEdge& edge, const GraphView<Follow>&) {
   return edge.node->inputs()[edge.slot].node();
 }
 
-/// The colour of a depth-first search, kept in the node itself: white again when the search is over, see `traverse`.
+/// The colour of a depth-first search, kept in the node itself: white again when the search is over, see
+/// `traverse`.
 struct NodeColor {
   using key_type = Node*;
   using value_type = boost::default_color_type;
   using reference = value_type;
   using category = boost::read_write_property_map_tag;
 };
-inline boost::default_color_type get(NodeColor, Node* node) { return static_cast<boost::default_color_type>(node->color); }
-inline void put(NodeColor, Node* node, boost::default_color_type color) { node->color = static_cast<std::uint8_t>(color) & 7U; }
+inline boost::default_color_type get(NodeColor, Node* node) {
+  return static_cast<boost::default_color_type>(node->color);
+}
+inline void put(NodeColor, Node* node, boost::default_color_type color) {
+  node->color = static_cast<std::uint8_t>(color) & 7U;
+}
 
 }  // namespace gradweave
 

@@ -2,21 +2,27 @@
 //
 //   struct Softplus {
 //     static constexpr std::string_view name = "softplus";
-//     static auto forward(const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }  // Eigen array expressions
-//     static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); }  // written with ops
-//     static Samples samples() { return {{uniform(-6, 6)}}; }  // what the checker feeds it
+//     static auto forward(const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }  // Eigen array
+//     expressions static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x);
+//     }  // written with ops static Samples samples() { return {{uniform(-6, 6)}}; }  // what the checker
+//     feeds it
 //   };
 //   Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 //
 // Attributes are plain data members, at most six; then the functions are const members, and `samples` returns
 // `SamplesOf<Op>`: pairs of an op and its inputs. What an op defines tells its kind:
-//   elementwise  forward(x...): an array expression. `dtypes` (default: floating) says for which elements. The inputs
+//   elementwise  forward(x...): an array expression. `dtypes` (default: floating) says for which elements.
+//   The inputs
 //                broadcast. A member `fixed` gives inputs (such as a condition) a dtype of their own.
-//   view         infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides): moves no data. It may advance
-//                y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
-//   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major arrays.
-// vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An op of any number
-// of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an error.
+//   view         infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides): moves no data. It
+//   may advance
+//                y.data and must fill the strides; false means "not without a copy", and x comes again
+//                row-major.
+//   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major
+//   arrays.
+// vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
+// op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
+// error.
 #pragma once
 #include <tuple>
 #include <type_traits>
@@ -198,7 +204,8 @@ auto input_block(const void* data, Index count) {
 }
 
 template <class Op, class T, std::size_t... I>
-auto block_expression(const Op& op, std::span<const void* const> inputs, Index count, std::index_sequence<I...>) {
+auto block_expression(const Op& op, std::span<const void* const> inputs, Index count,
+                      std::index_sequence<I...>) {
   return op.forward(input_block<Op, T, I>(inputs[I], count)...);
 }
 
@@ -219,8 +226,8 @@ constexpr DType block_result() {
   if constexpr (requires(T* y) { Op::template run<T>(std::span<const void* const>(), y, Index()); }) {
     return dtype_of<T>;
   } else {
-    using Y = decltype(block_expression<Op, T>(std::declval<const Op&>(), std::span<const void* const>(), Index(),
-                                               std::make_index_sequence<elementwise_arity<Op>()>()));
+    using Y = decltype(block_expression<Op, T>(std::declval<const Op&>(), std::span<const void* const>(),
+                                               Index(), std::make_index_sequence<elementwise_arity<Op>()>()));
     return dtype_of<typename Y::Scalar>;
   }
 }
@@ -235,7 +242,8 @@ constexpr void add_block(Operation& table) {
 }
 
 template <class Op>
-Tensor call_vjp(const void* attributes, std::size_t i, const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) {
+Tensor call_vjp(const void* attributes, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
+                const Tensor& y) {
   const Op& op = as<Op>(attributes);
   if constexpr (requires { op.vjp(g, inputs[0], y); }) {
     return op.vjp(g, inputs[0], y);
@@ -308,9 +316,11 @@ constexpr Operation describe() {
     add_block<Op, double>(table);
   } else {
     table.infer = [](const void* attributes, std::span<const Spec> inputs) {
-      return spread([&](const auto&... x) -> decltype(as<Op>(attributes).infer(x...)) {
-        return as<Op>(attributes).infer(x...);
-      }, inputs);
+      return spread(
+          [&](const auto&... x) -> decltype(as<Op>(attributes).infer(x...)) {
+            return as<Op>(attributes).infer(x...);
+          },
+          inputs);
     };
     if constexpr (ViewOp<Op>) {
       table.view = [](const void* attributes, const Array& x, Array& y, std::span<Index> strides) {
@@ -318,9 +328,11 @@ constexpr Operation describe() {
       };
     } else {
       table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
-        spread([&](const auto&... x) -> decltype(as<Op>(attributes).forward(y, x...)) {
-          as<Op>(attributes).forward(y, x...);
-        }, inputs);
+        spread(
+            [&](const auto&... x) -> decltype(as<Op>(attributes).forward(y, x...)) {
+              as<Op>(attributes).forward(y, x...);
+            },
+            inputs);
       };
       if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
       if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;

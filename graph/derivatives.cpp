@@ -11,7 +11,8 @@ namespace {
 
 void require_shape(const char* what, const Tensor& v, const Tensor& like) {
   if (!same(v.shape(), like.shape())) {
-    throw ShapeError(fmt::format("{}: the direction has shape {}, expected {}", what, to_string(v.shape()), to_string(like.shape())));
+    throw ShapeError(fmt::format("{}: the direction has shape {}, expected {}", what, to_string(v.shape()),
+                                 to_string(like.shape())));
   }
 }
 

@@ -29,10 +29,14 @@ constexpr std::size_t size_of(DType t) { return t == DType::bool_ ? 1 : t == DTy
 
 constexpr std::string_view name_of(DType t) {
   switch (t) {
-    case DType::bool_: return "bool";
-    case DType::int64: return "int64";
-    case DType::float32: return "float32";
-    case DType::float64: break;
+    case DType::bool_:
+      return "bool";
+    case DType::int64:
+      return "int64";
+    case DType::float32:
+      return "float32";
+    case DType::float64:
+      break;
   }
   return "float64";
 }

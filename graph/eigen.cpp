@@ -8,9 +8,11 @@ namespace gradweave {
 
 template <class T>
 MatrixView<T> as_matrix(const Tensor& tensor) {
-  if (tensor.rank() > 2) throw ShapeError(fmt::format("as_matrix of shape {}: more than two axes", to_string(tensor.shape())));
+  if (tensor.rank() > 2)
+    throw ShapeError(fmt::format("as_matrix of shape {}: more than two axes", to_string(tensor.shape())));
   if (tensor.dtype() != dtype_of<T>) {
-    throw DTypeError(fmt::format("as_matrix: the elements are {}, not {}", name_of(tensor.dtype()), name_of(dtype_of<T>)));
+    throw DTypeError(
+        fmt::format("as_matrix: the elements are {}, not {}", name_of(tensor.dtype()), name_of(dtype_of<T>)));
   }
   evaluate({&tensor, 1});
   const Node& node = *tensor.node();

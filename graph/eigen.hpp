@@ -1,4 +1,5 @@
-// Eigen in and out of tensors, without a copy where the layouts agree. Include it where you use Eigen; nothing else here does.
+// Eigen in and out of tensors, without a copy where the layouts agree. Include it where you use Eigen;
+// nothing else here does.
 #pragma once
 #include <Eigen/Core>
 
@@ -16,7 +17,8 @@ Tensor leaf_from_eigen(const Operation& kind, Plain matrix) {
   Ref<Storage> storage = adopt_storage<Plain>(
       std::move(matrix), [](Plain& m) { return reinterpret_cast<std::byte*>(m.data()); }, bytes);
   std::byte* data = storage->data;
-  if constexpr (Plain::ColsAtCompileTime == 1) return make_leaf(kind, {{rows}, dtype_of<T>}, storage, data, {});
+  if constexpr (Plain::ColsAtCompileTime == 1)
+    return make_leaf(kind, {{rows}, dtype_of<T>}, storage, data, {});
   const Shape strides{1, rows};  // a column-major matrix is read as it lies
   const bool row_major_too = Plain::IsRowMajor || rows == 1 || cols == 1;
   return make_leaf(kind, {{rows, cols}, dtype_of<T>}, storage, data, row_major_too ? Dims() : Dims(strides));
@@ -24,8 +26,8 @@ Tensor leaf_from_eigen(const Operation& kind, Plain matrix) {
 
 }  // namespace detail
 
-/// A matrix as a tensor (rows, cols), a column vector as (rows,). A temporary is adopted without a copy; an lvalue or an
-/// expression is copied (evaluated) once.
+/// A matrix as a tensor (rows, cols), a column vector as (rows,). A temporary is adopted without a copy; an
+/// lvalue or an expression is copied (evaluated) once.
 template <class Derived>
 Tensor constant(const Eigen::PlainObjectBase<Derived>& matrix) {
   return detail::leaf_from_eigen<Derived>(constant_leaf, Derived(matrix.derived()));
@@ -52,11 +54,12 @@ Tensor variable(Eigen::PlainObjectBase<Derived>&& matrix) {
 }
 
 template <class T>
-using MatrixView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, Eigen::Unaligned,
-                              Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
+using MatrixView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
+                              Eigen::Unaligned, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
 
-/// The values of a tensor of at most two axes as an Eigen matrix, without a copy whatever the strides; a vector is one column.
-/// Evaluates it; valid while the tensor lives. Throws DTypeError unless T is its dtype, ShapeError beyond two axes.
+/// The values of a tensor of at most two axes as an Eigen matrix, without a copy whatever the strides; a
+/// vector is one column. Evaluates it; valid while the tensor lives. Throws DTypeError unless T is its dtype,
+/// ShapeError beyond two axes.
 template <class T>
 MatrixView<T> as_matrix(const Tensor& tensor);
 extern template MatrixView<float> as_matrix(const Tensor&);

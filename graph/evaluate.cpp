@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include <boost/container/small_vector.hpp>
 #include <fmt/format.h>
+#include <boost/container/small_vector.hpp>
 
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/operation.hpp>
@@ -24,7 +24,9 @@ Array array_of(const Node& node) {
   return {node.data, node.dtype, node.shape(), node.strided ? node.strides() : Dims()};
 }
 
-std::size_t bytes_of(const Node& node) { return static_cast<std::size_t>(numel(node.shape())) * size_of(node.dtype); }
+std::size_t bytes_of(const Node& node) {
+  return static_cast<std::size_t>(numel(node.shape())) * size_of(node.dtype);
+}
 
 // `x` laid out row-major in memory of its own, which `keep` owns from here on.
 Array row_major_copy(const Array& x, Few<Ref<Storage>>& keep) {
@@ -34,8 +36,9 @@ Array row_major_copy(const Array& x, Few<Ref<Storage>>& keep) {
   return {storage->data, x.dtype, x.shape, {}};
 }
 
-// Runs the nodes of one evaluation. While uses of a node are still to come, `index` counts them and its colour is black:
-// inputs that had values before stay white, and nothing is written to them, for other threads may share them.
+// Runs the nodes of one evaluation. While uses of a node are still to come, `index` counts them and its
+// colour is black: inputs that had values before stay white, and nothing is written to them, for other
+// threads may share them.
 class Run {
  public:
   Run(std::vector<Node*> order, History history) : order_(std::move(order)), history_(history) {
@@ -72,7 +75,8 @@ class Run {
     if (op.elementwise) {
       allocate_reusing_input(node);
       const auto slot = static_cast<std::size_t>(computing_dtype(node));
-      return run_elementwise(op.block[slot], node.attributes(), array_of(node), {inputs.data(), inputs.size()});
+      return run_elementwise(op.block[slot], node.attributes(), array_of(node),
+                             {inputs.data(), inputs.size()});
     }
     Few<Ref<Storage>> copies;
     if (!op.takes_strides) {

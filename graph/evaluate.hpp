@@ -8,14 +8,14 @@
 
 namespace gradweave {
 
-/// What becomes of the graph behind an evaluated tensor: kept, to be differentiated later; or let go, so that memory that
-/// nobody else refers to can be reused in place (an optimizer's step).
+/// What becomes of the graph behind an evaluated tensor: kept, to be differentiated later; or let go, so that
+/// memory that nobody else refers to can be reused in place (an optimizer's step).
 enum class History { keep, release };
 
-/// Computes the values of `tensors` and of whatever they need. Tensors that someone holds a handle to keep their values; all
-/// others are scratch, freed after their last use. Evaluated tensors that no gradient can flow through let go of their inputs.
-/// With History::release everything evaluated here does.
-/// A graph that is not evaluated yet belongs to one thread at a time; evaluated leaves may be shared by many.
+/// Computes the values of `tensors` and of whatever they need. Tensors that someone holds a handle to keep
+/// their values; all others are scratch, freed after their last use. Evaluated tensors that no gradient can
+/// flow through let go of their inputs. With History::release everything evaluated here does. A graph that is
+/// not evaluated yet belongs to one thread at a time; evaluated leaves may be shared by many.
 void evaluate(std::span<const Tensor> tensors, History history = History::keep);
 
 /// Evaluates several tensors as one program.

@@ -3,8 +3,8 @@
 
 #include <unordered_map>
 
-#include <boost/container/small_vector.hpp>
 #include <fmt/format.h>
+#include <boost/container/small_vector.hpp>
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/evaluate.hpp>
@@ -21,7 +21,8 @@ struct FollowTracked {
 
 std::string describe(const Tensor& t) {
   const Node& node = *t.node();
-  std::string text = fmt::format("{} {} {}", node.operation->name, name_of(node.dtype), to_string(node.shape()));
+  std::string text =
+      fmt::format("{} {} {}", node.operation->name, name_of(node.dtype), to_string(node.shape()));
   if (node.place) text += fmt::format(" of module \"{}\"", node.place->path);
   return text;
 }
@@ -37,7 +38,8 @@ class Reverse {
     }
     for (Node* node : order_) {  // inputs first: what depends on a wanted tensor takes part
       for (const Tensor& input : node->inputs()) {
-        if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed) slots_[node->index].needed = true;
+        if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed)
+          slots_[node->index].needed = true;
       }
     }
   }
@@ -78,7 +80,8 @@ class Reverse {
 
   static Tensor vjp(Node* node, std::size_t i, const Tensor& g) {
     const Operation& op = *node->operation;
-    if (op.vjp == nullptr) throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(Tensor(node))));
+    if (op.vjp == nullptr)
+      throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(Tensor(node))));
     return op.vjp(node->attributes(), i, g, std::as_const(*node).inputs(), Tensor(node));
   }
 
@@ -104,7 +107,7 @@ class Reverse {
   }
 
   std::vector<Node*> order_;
-  std::vector<Slot> slots_;                                      // of the inner nodes by `index`, then of the wanted leaves
+  std::vector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
   std::unordered_map<const Node*, std::size_t> leaves_;
 };
 
@@ -114,22 +117,27 @@ void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent
     if (!w) throw GraphError("gradients with respect to an empty Tensor");
   }
   if (y.node()->released) {
-    throw GraphError(fmt::format("gradients of {}: its history was released by an optimizer step; take gradients before it",
-                                 describe(y)));
+    throw GraphError(fmt::format(
+        "gradients of {}: its history was released by an optimizer step; take gradients before it",
+        describe(y)));
   }
-  if (!y.is_tracked()) throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
+  if (!y.is_tracked())
+    throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
   if (!cotangent && y.numel() != 1) {
-    throw GraphError(fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent", describe(y),
-                                 y.numel()));
+    throw GraphError(
+        fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent",
+                    describe(y), y.numel()));
   }
   if (cotangent && !same(cotangent.shape(), y.shape())) {
-    throw ShapeError(fmt::format("gradients of {}: its cotangent has shape {}", describe(y), to_string(cotangent.shape())));
+    throw ShapeError(fmt::format("gradients of {}: its cotangent has shape {}", describe(y),
+                                 to_string(cotangent.shape())));
   }
 }
 
 }  // namespace
 
-std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
+std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent,
+                              Unconnected unconnected) {
   check(y, wrt, cotangent);
   const ReversePass mode;
   Reverse reverse(y, wrt);
@@ -138,8 +146,9 @@ std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, cons
   for (const Tensor& w : wrt) {
     Tensor g = reverse.cotangent_of(w);
     if (!g && unconnected == Unconnected::error) {
-      throw GraphError(fmt::format("gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
-                                   describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"));
+      throw GraphError(fmt::format(
+          "gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
+          describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"));
     }
     result.push_back(g ? std::move(g) : zeros(w.shape(), w.dtype()));
   }

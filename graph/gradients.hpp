@@ -1,4 +1,5 @@
-// Derivatives: a reverse traversal that adds nodes to the same graph. The result is ordinary graph: differentiate it again.
+// Derivatives: a reverse traversal that adds nodes to the same graph. The result is ordinary graph:
+// differentiate it again.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -12,9 +13,10 @@ namespace gradweave {
 /// What to do about a tensor that the result does not depend on.
 enum class Unconnected { error, zeros };
 
-/// The cotangents of `wrt`, given `cotangent`, that of `y` (same shape; default 1 for a y of one element): for a scalar y its
-/// gradients. Builds nodes and computes nothing. Throws GraphError when y is not a variable's descendant, when it has several
-/// elements and no cotangent is given, and for a `wrt` that y does not depend on (unless asked for zeros).
+/// The cotangents of `wrt`, given `cotangent`, that of `y` (same shape; default 1 for a y of one element):
+/// for a scalar y its gradients. Builds nodes and computes nothing. Throws GraphError when y is not a
+/// variable's descendant, when it has several elements and no cotangent is given, and for a `wrt` that y does
+/// not depend on (unless asked for zeros).
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent = {},
                               Unconnected unconnected = Unconnected::error);
 
@@ -27,8 +29,9 @@ std::array<Tensor, N> gradients(const Tensor& y, const Tensor (&wrt)[N], const T
   return result;
 }
 
-/// Forward mode: how y changes when `x` moves along `tangent` (of x's shape). Derived from the vjps: the derivative of the
-/// reverse pass with respect to its cotangent (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
+/// Forward mode: how y changes when `x` moves along `tangent` (of x's shape). Derived from the vjps: the
+/// derivative of the reverse pass with respect to its cotangent (J. Townsend, "A new trick for calculating
+/// Jacobian vector products", 2017).
 Tensor jvp(const Tensor& y, const Tensor& x, const Tensor& tangent);
 /// The Hessian of a scalar `y` times `v` (of x's shape): the gradient of the gradient along v.
 Tensor hessian_vector_product(const Tensor& y, const Tensor& x, const Tensor& v);

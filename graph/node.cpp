@@ -66,7 +66,8 @@ void destroy(Node* node) noexcept {
   }
 }
 
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs, const Spec& spec) {
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs,
+                 const Spec& spec) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
   Node* node = new_node(operation, count, spec, reserves_strides(operation));
   Tensor handle(node);
@@ -82,7 +83,8 @@ Tensor make_node(const Operation& operation, const void* attributes, std::span<T
   return handle;
 }
 
-Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data, Dims strides) {
+Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
+                 Dims strides) {
   Node* node = new_node(kind, 0, spec, !strides.empty());
   Tensor handle(node);
   node->strided = !strides.empty();

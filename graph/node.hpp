@@ -1,9 +1,12 @@
-// Node: a vertex of the graph, in one recycled block of memory. For those who extend the library; users hold Tensors.
+// Node: a vertex of the graph, in one recycled block of memory. For those who extend the library; users hold
+// Tensors.
 //
 // A block is laid out as
-//   Node | inputs: Tensor[input_count] | sizes: Index[rank] | strides: Index[rank], views only | attributes of the op
-// so that a node of a scalar chain takes 80 bytes. A node with values is *evaluated*; it may then let go of its inputs.
-// Edges point from a node to its inputs, never back: releasing the last handle releases everything only it needed.
+//   Node | inputs: Tensor[input_count] | sizes: Index[rank] | strides: Index[rank], views only | attributes
+//   of the op
+// so that a node of a scalar chain takes 80 bytes. A node with values is *evaluated*; it may then let go of
+// its inputs. Edges point from a node to its inputs, never back: releasing the last handle releases
+// everything only it needed.
 #pragma once
 #include <source_location>
 #include <span>
@@ -24,7 +27,7 @@ struct Node {
   std::byte* data = nullptr;  ///< the first element, inside `storage` or the attributes; null until evaluated
   Ref<Place> place;
   std::source_location where;
-  std::uint32_t index = 0;  ///< scratch of whichever traversal owns the graph now
+  std::uint32_t index = 0;     ///< scratch of whichever traversal owns the graph now
   std::uint32_t capacity = 0;  ///< inputs there is room for: they may be dropped later
   std::uint32_t block_units = 0;
   std::uint8_t rank = 0;
@@ -55,10 +58,12 @@ struct Node {
 };
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
 
-/// A new node without values, its attributes copied from `attributes` (of the type that `operation` describes). The
-/// inputs are moved from.
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs, const Spec& spec);
+/// A new node without values, its attributes copied from `attributes` (of the type that `operation`
+/// describes). The inputs are moved from.
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs,
+                 const Spec& spec);
 /// A new leaf with values: `storage` from `data` on, with `strides` unless they are row-major.
-Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data, Dims strides);
+Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
+                 Dims strides);
 
 }  // namespace gradweave

@@ -1,5 +1,5 @@
-// Operation: what the graph knows of an op. A table of functions, one per op type, made by `operation_of<Op>` (define.hpp)
-// from the op's definition; the graph never asks which op it is.
+// Operation: what the graph knows of an op. A table of functions, one per op type, made by `operation_of<Op>`
+// (define.hpp) from the op's definition; the graph never asks which op it is.
 #pragma once
 #include <array>
 #include <functional>
@@ -40,7 +40,9 @@ struct Draw {
   Shape shape{2, 3};
   DType dtype = DType::float64;
 };
-inline Draw uniform(double low, double high, Shape shape = {2, 3}) { return {low, high, shape, DType::float64}; }
+inline Draw uniform(double low, double high, Shape shape = {2, 3}) {
+  return {low, high, shape, DType::float64};
+}
 inline Draw integers(Index low, Index high, Shape shape = {2, 3}) {
   return {static_cast<double>(low), static_cast<double>(high), shape, DType::int64};
 }
@@ -52,8 +54,10 @@ struct Sample {
   std::function<Tensor(std::span<const Tensor>)> call;
 };
 
-/// Computes `count` consecutive elements of an elementwise op from row-major inputs. The output may be an input.
-using BlockKernel = void (*)(const void* attributes, std::span<const void* const> inputs, void* output, Index count);
+/// Computes `count` consecutive elements of an elementwise op from row-major inputs. The output may be an
+/// input.
+using BlockKernel = void (*)(const void* attributes, std::span<const void* const> inputs, void* output,
+                             Index count);
 
 struct Operation {
   std::string_view name;
@@ -80,15 +84,17 @@ struct Operation {
   bool takes_strides = false;  ///< `run` reads strided inputs itself; else it gets row-major ones
   bool uniform = false;        ///< every element is the same: `run` computes one
 
-  // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means zero.
-  Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) = nullptr;
+  // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means
+  // zero.
+  Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
+                const Tensor& y) = nullptr;
   bool stops_gradient = false;
 
   std::vector<Sample> (*samples)() = nullptr;
 };
 
-/// What an op is applied to: a tensor, or a number that takes the dtype of the tensors beside it. It remembers the source
-/// line it was written on. Only ever a parameter: it refers to the caller's tensor.
+/// What an op is applied to: a tensor, or a number that takes the dtype of the tensors beside it. It
+/// remembers the source line it was written on. Only ever a parameter: it refers to the caller's tensor.
 class Operand {
  public:
   Operand(const Tensor& tensor, std::source_location where = std::source_location::current())
@@ -97,7 +103,9 @@ class Operand {
     requires std::integral<T> || std::floating_point<T>
   Operand(T number, std::source_location where = std::source_location::current())
       : number_(static_cast<double>(number)),
-        number_dtype_(std::is_same_v<T, bool> ? DType::bool_ : std::integral<T> ? DType::int64 : DType::float32),
+        number_dtype_(std::is_same_v<T, bool> ? DType::bool_
+                      : std::integral<T>      ? DType::int64
+                                              : DType::float32),
         where_(where) {}
 
   const Tensor* tensor() const { return tensor_; }
@@ -112,8 +120,8 @@ class Operand {
   std::source_location where_;
 };
 
-/// Adds a node for `operation` to the graph: promotes dtypes, infers the shape, records place and line. Errors of `infer`
-/// are thrown on with the op's name and place.
+/// Adds a node for `operation` to the graph: promotes dtypes, infers the shape, records place and line.
+/// Errors of `infer` are thrown on with the op's name and place.
 Tensor apply(const Operation& operation, const void* attributes, std::span<const Operand> inputs);
 
 /// The kinds of leaf: data, and data with gradients.

@@ -15,7 +15,8 @@ constexpr Index summarize_above = 1000;
 
 class Printer {
  public:
-  Printer(const Tensor& tensor, std::vector<std::string> cells) : shape_(tensor.shape()), cells_(std::move(cells)) {
+  Printer(const Tensor& tensor, std::vector<std::string> cells)
+      : shape_(tensor.shape()), cells_(std::move(cells)) {
     for (const std::string& cell : cells_) width_ = std::max(width_, cell.size());
   }
   std::string text() { return axis(0, 0); }
@@ -23,10 +24,13 @@ class Printer {
  private:
   std::string axis(std::size_t depth, std::size_t first) {
     if (depth == shape_.rank()) return fmt::format("{:>{}}", cells_[first], width_);
-    const bool shorten = static_cast<Index>(cells_.size()) > summarize_above && shape_[depth] > 2 * shown_at_ends;
+    const bool shorten =
+        static_cast<Index>(cells_.size()) > summarize_above && shape_[depth] > 2 * shown_at_ends;
     const auto step = static_cast<std::size_t>(numel(Dims(shape_).subspan(depth + 1)));
     const std::string separator =
-        depth + 1 == shape_.rank() ? ", " : "," + std::string(shape_.rank() - depth - 1, '\n') + std::string(depth + 1, ' ');
+        depth + 1 == shape_.rank()
+            ? ", "
+            : "," + std::string(shape_.rank() - depth - 1, '\n') + std::string(depth + 1, ' ');
     std::string text = "[";
     for (Index i = 0; i < shape_[depth]; ++i) {
       if (shorten && i == shown_at_ends) {
@@ -60,7 +64,8 @@ std::vector<std::string> cells_of(const Tensor& tensor) {
 
 std::string to_string(const Tensor& tensor) {
   if (!tensor) return "Tensor()";
-  return fmt::format("{} {} {}", name_of(tensor.dtype()), to_string(tensor.shape()), Printer(tensor, cells_of(tensor)).text());
+  return fmt::format("{} {} {}", name_of(tensor.dtype()), to_string(tensor.shape()),
+                     Printer(tensor, cells_of(tensor)).text());
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }

@@ -1,5 +1,5 @@
-// The one loop behind every reduction: fixed trees, so that the result does not depend on threads or block sizes. For those
-// who define reductions.
+// The one loop behind every reduction: fixed trees, so that the result does not depend on threads or block
+// sizes. For those who define reductions.
 //
 // A monoid says how elements join:
 //   struct Maximum { using Value = float; static Value identity(); static Value join(Value a, Value b); };
@@ -23,7 +23,8 @@ struct Summing {
 /// The shape with the reduced axes kept as size 1.
 inline Shape keep_axes(Dims shape, unsigned axes) {
   std::array<Index, max_rank> sizes{};
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) sizes[axis] = ((axes >> axis) & 1U) != 0 ? 1 : shape[axis];
+  for (std::size_t axis = 0; axis < shape.size(); ++axis)
+    sizes[axis] = ((axes >> axis) & 1U) != 0 ? 1 : shape[axis];
   return Shape(Dims(sizes.data(), shape.size()));
 }
 
@@ -77,8 +78,8 @@ void reduce_rows(const typename Monoid::Value* x, Index rows, Index width, typen
 
 }  // namespace detail
 
-/// Joins the elements of the row-major `x` over the axes whose bit is set, into the row-major `y`: one group of
-/// neighbouring axes after the other. No elements give the identity.
+/// Joins the elements of the row-major `x` over the axes whose bit is set, into the row-major `y`: one group
+/// of neighbouring axes after the other. No elements give the identity.
 template <class Monoid>
 void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename Monoid::Value* y) {
   using Value = typename Monoid::Value;
@@ -116,7 +117,8 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
     }
     const Index size = groups[k].size;
     const Index outer = total / (size * width);
-    const bool last = std::none_of(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(k), [](const Group& g) { return g.reduced; });
+    const bool last = std::none_of(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(k),
+                                   [](const Group& g) { return g.reduced; });
     std::vector<Value> next(last ? 0 : static_cast<std::size_t>(outer * width));
     Value* into = last ? y : next.data();
     for (Index o = 0; o < outer; ++o) {

@@ -1,5 +1,5 @@
-// Where in the program, and in which module, the nodes of this thread are being built: kept by every node, so that
-// errors and pictures can say it.
+// Where in the program, and in which module, the nodes of this thread are being built: kept by every node, so
+// that errors and pictures can say it.
 #pragma once
 #include <string>
 #include <string_view>
@@ -33,7 +33,8 @@ class Scope {
   Ref<Place> outer_;
 };
 
-/// While it lives, nodes built by this thread are marked as parts of a reverse pass, for pictures to tell apart.
+/// While it lives, nodes built by this thread are marked as parts of a reverse pass, for pictures to tell
+/// apart.
 class ReversePass {
  public:
   ReversePass();

@@ -10,7 +10,8 @@ namespace gradweave {
 void Shape::refuse(Index size) const {
   const std::string sizes = fmt::format("({}{}{}, ...)", fmt::join(*this, ", "), rank_ > 0 ? ", " : "", size);
   if (size < 0) throw ShapeError(fmt::format("shape {}: sizes must not be negative", sizes));
-  if (rank_ == max_rank) throw ShapeError(fmt::format("shape {}: at most {} axes are supported", sizes, max_rank));
+  if (rank_ == max_rank)
+    throw ShapeError(fmt::format("shape {}: at most {} axes are supported", sizes, max_rank));
   throw ShapeError(fmt::format("shape {}: more elements than memory can address", sizes));
 }
 
@@ -35,7 +36,9 @@ bool is_row_major(Dims shape, Dims strides) {
   return true;
 }
 
-std::string to_string(Dims shape) { return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : ""); }
+std::string to_string(Dims shape) {
+  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
 
 Shape broadcast(Dims a, Dims b) {
   if (a.size() < b.size()) std::swap(a, b);
@@ -47,8 +50,8 @@ Shape broadcast(Dims a, Dims b) {
     if (size == 1) {
       size = other;
     } else if (other != 1 && other != size) {
-      throw ShapeError(fmt::format("shapes {} and {} do not broadcast: sizes {} and {} at axis -{} differ", to_string(a),
-                                   to_string(b), size, other, back));
+      throw ShapeError(fmt::format("shapes {} and {} do not broadcast: sizes {} and {} at axis -{} differ",
+                                   to_string(a), to_string(b), size, other, back));
     }
   }
   return Shape(Dims(sizes.data(), a.size()));
@@ -57,7 +60,8 @@ Shape broadcast(Dims a, Dims b) {
 bool broadcasts_to(Dims from, Dims to) {
   if (from.size() > to.size()) return false;
   const Dims tail = to.last(from.size());
-  return std::equal(from.begin(), from.end(), tail.begin(), [](Index f, Index t) { return f == t || f == 1; });
+  return std::equal(from.begin(), from.end(), tail.begin(),
+                    [](Index f, Index t) { return f == t || f == 1; });
 }
 
 std::size_t normalize_axis(Index axis, std::size_t rank) {

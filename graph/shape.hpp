@@ -26,7 +26,8 @@ class Shape {
   }
   /// Adds an innermost axis.
   void push_back(Index size) {
-    if (rank_ == max_rank || size < 0 || __builtin_mul_overflow(extent_, size > 1 ? size : 1, &extent_)) refuse(size);
+    if (rank_ == max_rank || size < 0 || __builtin_mul_overflow(extent_, size > 1 ? size : 1, &extent_))
+      refuse(size);
     sizes_[rank_++] = size;
   }
 
@@ -44,7 +45,8 @@ class Shape {
   [[noreturn]] void refuse(Index size) const;
   std::array<Index, max_rank> sizes_;
   std::size_t rank_ = 0;
-  // The product of the sizes and of the widest element's bytes, zeros counting as one, so that strides cannot overflow either.
+  // The product of the sizes and of the widest element's bytes, zeros counting as one, so that strides cannot
+  // overflow either.
   Index extent_ = 8;
 };
 

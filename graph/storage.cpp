@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t alignment = 64;
 constexpr std::size_t class_count = 4 * 64;
 
-// Size classes: multiples of 16 up to 128, above that four to a doubling, so that at most a quarter is wasted.
+// Size classes: multiples of 16 up to 128, above that four to a doubling, so that at most a quarter is
+// wasted.
 struct SizeClass {
   std::size_t index;
   std::size_t bytes;
@@ -112,7 +113,8 @@ Ref<Storage> allocate_storage(std::size_t bytes) {
   // Scalars sit right behind their header, larger data on its own cache line.
   constexpr std::size_t header = sizeof(Storage);
   const std::size_t offset = header + bytes <= 64 ? header : alignment;
-  if (bytes > std::numeric_limits<std::size_t>::max() - offset) throw Error("out of memory: the size overflows");
+  if (bytes > std::numeric_limits<std::size_t>::max() - offset)
+    throw Error("out of memory: the size overflows");
   void* block = allocate_block(offset + bytes);
   auto* storage = new (block) Storage;
   storage->data = static_cast<std::byte*>(block) + offset;

@@ -28,7 +28,9 @@ void sizes_of(const Literal& literal, std::vector<Index>& sizes) {
 }
 
 void read_literal(const Literal& literal, Dims sizes, std::vector<double>& values) {
-  const bool fits = literal.is_list() ? !sizes.empty() && static_cast<Index>(literal.items().size()) == sizes[0] : sizes.empty();
+  const bool fits = literal.is_list()
+                        ? !sizes.empty() && static_cast<Index>(literal.items().size()) == sizes[0]
+                        : sizes.empty();
   if (!fits) throw ShapeError("a nested list is ragged: lists at the same depth must have the same length");
   if (!literal.is_list()) return values.push_back(literal.value());
   for (const Literal& item : literal.items()) read_literal(item, sizes.subspan(1), values);
@@ -40,7 +42,8 @@ Tensor copied_leaf(const Operation& kind, std::span<const From> values, const Sh
     throw ShapeError(fmt::format("{}: {} values for shape {}", kind.name, values.size(), to_string(shape)));
   }
   Ref<Storage> storage = allocate_storage(values.size() * sizeof(To));
-  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data), [](From v) { return static_cast<To>(v); });
+  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data),
+                 [](From v) { return static_cast<To>(v); });
   std::byte* data = storage->data;
   return make_leaf(kind, {shape, dtype_of<To>}, std::move(storage), data, {});
 }
@@ -56,7 +59,8 @@ Tensor literal_leaf(const Operation& kind, const Literal& literal, DType dtype) 
 
 void require_floating(DType dtype) {
   if (!is_floating(dtype)) {
-    throw DTypeError(fmt::format("variable: elements of type {} have no gradients; use float32 or float64", name_of(dtype)));
+    throw DTypeError(fmt::format("variable: elements of type {} have no gradients; use float32 or float64",
+                                 name_of(dtype)));
   }
 }
 
@@ -97,10 +101,12 @@ template <class T>
 T Tensor::item() const {
   const Node& node = checked(node_);
   if (gradweave::numel(node.shape()) != 1) {
-    throw ShapeError(fmt::format("item: the tensor has {} elements, shape {}", numel(), to_string(node.shape())));
+    throw ShapeError(
+        fmt::format("item: the tensor has {} elements, shape {}", numel(), to_string(node.shape())));
   }
   evaluate({this, 1});
-  return dispatch(node.dtype, [&]<class From>() { return static_cast<T>(*reinterpret_cast<const From*>(node.data)); });
+  return dispatch(node.dtype,
+                  [&]<class From>() { return static_cast<T>(*reinterpret_cast<const From*>(node.data)); });
 }
 
 template <class T>
@@ -118,10 +124,12 @@ template <class T>
 std::span<const T> Tensor::data() const {
   const Node& node = checked(node_);
   if (node.dtype != dtype_of<T>) {
-    throw DTypeError(fmt::format("data: the elements are {}, not {}", name_of(node.dtype), name_of(dtype_of<T>)));
+    throw DTypeError(
+        fmt::format("data: the elements are {}, not {}", name_of(node.dtype), name_of(dtype_of<T>)));
   }
   evaluate({this, 1});
-  if (node.strided) throw ShapeError("data: this is a view whose elements are not in row-major order; use contiguous(t)");
+  if (node.strided)
+    throw ShapeError("data: this is a view whose elements are not in row-major order; use contiguous(t)");
   return {reinterpret_cast<const T*>(node.data), static_cast<std::size_t>(numel())};
 }
 
@@ -144,14 +152,15 @@ Tensor variable(const Tensor& tensor) {
   const Node& node = checked(tensor.node());
   require_floating(node.dtype);
   evaluate({&tensor, 1});
-  return make_leaf(variable_leaf, node.spec(), node.storage, node.data, node.strided ? node.strides() : Dims());
+  return make_leaf(variable_leaf, node.spec(), node.storage, node.data,
+                   node.strided ? node.strides() : Dims());
 }
 
-#define GRADWEAVE_INSTANTIATE(T)                                        \
-  template T Tensor::item<T>() const;                                   \
-  template std::vector<T> Tensor::to_vector<T>() const;                 \
-  template std::span<const T> Tensor::data<T>() const;                  \
-  template Tensor constant<T>(std::span<const T>, const Shape&);        \
+#define GRADWEAVE_INSTANTIATE(T)                                 \
+  template T Tensor::item<T>() const;                            \
+  template std::vector<T> Tensor::to_vector<T>() const;          \
+  template std::span<const T> Tensor::data<T>() const;           \
+  template Tensor constant<T>(std::span<const T>, const Shape&); \
   template Tensor variable<T>(std::span<const T>, const Shape&)
 GRADWEAVE_INSTANTIATE(bool);
 GRADWEAVE_INSTANTIATE(Index);

@@ -18,8 +18,8 @@ void destroy(Node* node) noexcept;
 /// A node begins with its count (asserted in node.hpp).
 inline RefCount& refs_of(Node* node) { return *reinterpret_cast<RefCount*>(node); }
 
-/// A handle to an immutable node. Copies are cheap and refer to the same node. A default-constructed Tensor is empty
-/// and stands for "no tensor"; every function but `operator bool` throws GraphError on it.
+/// A handle to an immutable node. Copies are cheap and refer to the same node. A default-constructed Tensor
+/// is empty and stands for "no tensor"; every function but `operator bool` throws GraphError on it.
 class Tensor {
  public:
   Tensor() = default;
@@ -56,8 +56,9 @@ class Tensor {
   /// All values in row-major order, converted to `T`.
   template <class T = float>
   std::vector<T> to_vector() const;
-  /// The values themselves, row-major, without a copy: valid while this tensor lives. A view that is not row-major (a
-  /// transpose, a broadcast) throws ShapeError: ask for `contiguous(t)` first. Throws DTypeError unless T is the dtype.
+  /// The values themselves, row-major, without a copy: valid while this tensor lives. A view that is not
+  /// row-major (a transpose, a broadcast) throws ShapeError: ask for `contiguous(t)` first. Throws DTypeError
+  /// unless T is the dtype.
   template <class T>
   std::span<const T> data() const;
 
@@ -90,8 +91,8 @@ class Literal {
   bool is_list_ = false;
 };
 
-/// Data that one does not differentiate with respect to. The first form reads nested lists, row by row, and throws
-/// ShapeError when they are ragged; the second copies `values` and reads them in row-major order.
+/// Data that one does not differentiate with respect to. The first form reads nested lists, row by row, and
+/// throws ShapeError when they are ragged; the second copies `values` and reads them in row-major order.
 Tensor constant(const Literal& values, DType dtype = DType::float32);
 template <class T>
 Tensor constant(std::span<const T> values, const Shape& shape);
@@ -104,7 +105,8 @@ Tensor constant(const std::vector<T>& values) {
   return constant(values, {static_cast<Index>(values.size())});
 }
 
-/// Data that one differentiates with respect to: a leaf where gradients arrive. Throws DTypeError unless floating.
+/// Data that one differentiates with respect to: a leaf where gradients arrive. Throws DTypeError unless
+/// floating.
 Tensor variable(const Literal& values, DType dtype = DType::float32);
 template <class T>
 Tensor variable(std::span<const T> values, const Shape& shape);

@@ -9,8 +9,8 @@
 
 namespace gradweave {
 
-/// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in topological order.
-/// Boost's search keeps its own stack, so depth costs memory but no recursion.
+/// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in
+/// topological order. Boost's search keeps its own stack, so depth costs memory but no recursion.
 template <class Follow>
 std::vector<Node*> topological_order(std::span<const Tensor> roots) {
   struct Finished : boost::default_dfs_visitor {

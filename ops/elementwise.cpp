@@ -34,7 +34,9 @@ struct Subtract {
   static constexpr std::string_view name = "subtract";
   static constexpr DTypes dtypes = numeric;
   static auto forward(const auto& a, const auto& b) { return a - b; }
-  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor&, const Tensor&) { return i == 0 ? g : -g; }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor&, const Tensor&) {
+    return i == 0 ? g : -g;
+  }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
 };
 
@@ -42,7 +44,9 @@ struct Multiply {
   static constexpr std::string_view name = "multiply";
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) { return a * b; }
-  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) { return g * (i == 0 ? b : a); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
+    return g * (i == 0 ? b : a);
+  }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {2, 1})}}; }
 };
 
@@ -63,7 +67,9 @@ struct Divide {
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& b, const Tensor& y) {
     return i == 0 ? g / b : -(g * y / b);
   }
-  static Samples samples() { return {{uniform(-2, 2), uniform(0.5, 2, {3})}, {uniform(-2, 2, {}), uniform(-2, -0.5)}}; }
+  static Samples samples() {
+    return {{uniform(-2, 2), uniform(0.5, 2, {3})}, {uniform(-2, 2, {}), uniform(-2, -0.5)}};
+  }
 };
 
 struct Negative {
@@ -183,7 +189,9 @@ struct PowerOfNumber {
   auto forward(const X& x) const {
     return x.pow(static_cast<typename X::Scalar>(exponent));
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return g * scale(pow(x, exponent - 1), exponent); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
+    return g * scale(pow(x, exponent - 1), exponent);
+  }
   static SamplesOf<PowerOfNumber> samples() { return {{{3}, {uniform(-2, 2)}}, {{-1.5}, {uniform(0.5, 2)}}}; }
 };
 
@@ -327,7 +335,8 @@ struct Where {
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
   static auto forward(const auto& condition, const auto& a, const auto& b) { return condition.select(a, b); }
-  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& condition, const Tensor&, const Tensor&, const Tensor&) {
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& condition, const Tensor&, const Tensor&,
+                    const Tensor&) {
     return i == 1 ? where(condition, g, 0) : where(condition, 0, g);
   }
   static Samples samples() { return {{booleans(), uniform(-2, 2), uniform(-2, 2, {3})}}; }
@@ -384,7 +393,8 @@ Tensor sqrt(const Operand& x) { return apply<Sqrt>(x); }
 Tensor square(const Operand& x) { return apply<Square>(x); }
 Tensor pow(const Operand& x, const Operand& y) {
   if (y.tensor() != nullptr || x.tensor() == nullptr) return apply<Power>(x, y);
-  if (y.number() == 0) return full(x.tensor()->shape(), 1, is_floating_tensor(x) ? x.tensor()->dtype() : DType::float32);
+  if (y.number() == 0)
+    return full(x.tensor()->shape(), 1, is_floating_tensor(x) ? x.tensor()->dtype() : DType::float32);
   if (y.number() == 1 && is_floating_tensor(x)) return *x.tensor();
   if (y.number() == 2 && is_floating_tensor(x)) return square(x);
   return apply(PowerOfNumber{y.number()}, {x});
@@ -398,22 +408,27 @@ Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 Tensor erf(const Operand& x) { return apply<Erf>(x); }
 Tensor maximum(const Operand& a, const Operand& b) { return apply<Maximum>(a, b); }
 Tensor minimum(const Operand& a, const Operand& b) { return apply<Minimum>(a, b); }
-Tensor where(const Operand& condition, const Operand& a, const Operand& b) { return apply<Where>(condition, a, b); }
+Tensor where(const Operand& condition, const Operand& a, const Operand& b) {
+  return apply<Where>(condition, a, b);
+}
 Tensor clamp(const Operand& x, double low, double high) {
   if (!(low <= high)) throw ValueError(fmt::format("clamp: low {} is not at most high {}", low, high));
   return apply(Clamp{low, high}, {x});
 }
 
 std::vector<const Operation*> elementwise_operations() {
-  return {&operation_of<Subtract>(),   &operation_of<Multiply>(), &operation_of<Scale>(),    &operation_of<Divide>(),
-          &operation_of<Negative>(),   &operation_of<Equal>(),    &operation_of<NotEqual>(), &operation_of<Less>(),
-          &operation_of<LessEqual>(),  &operation_of<Sign>(),     &operation_of<Abs>(),      &operation_of<Exp>(),
-          &operation_of<Expm1>(),      &operation_of<Log>(),      &operation_of<Log1p>(),    &operation_of<Sqrt>(),
-          &operation_of<Square>(),     &operation_of<Power>(),    &operation_of<PowerOfNumber>(), &operation_of<Sin>(),
-          &operation_of<Cos>(),        &operation_of<Tanh>(),     &operation_of<TanhVjp>(),  &operation_of<Sigmoid>(),
-          &operation_of<SigmoidVjp>(), &operation_of<Relu>(),     &operation_of<ReluVjp>(),  &operation_of<Softplus>(),
-          &operation_of<Erf>(),        &operation_of<Maximum>(),  &operation_of<Minimum>(),  &operation_of<Prefer>(),
-          &operation_of<Where>(),      &operation_of<Clamp>()};
+  return {&operation_of<Subtract>(),      &operation_of<Multiply>(), &operation_of<Scale>(),
+          &operation_of<Divide>(),        &operation_of<Negative>(), &operation_of<Equal>(),
+          &operation_of<NotEqual>(),      &operation_of<Less>(),     &operation_of<LessEqual>(),
+          &operation_of<Sign>(),          &operation_of<Abs>(),      &operation_of<Exp>(),
+          &operation_of<Expm1>(),         &operation_of<Log>(),      &operation_of<Log1p>(),
+          &operation_of<Sqrt>(),          &operation_of<Square>(),   &operation_of<Power>(),
+          &operation_of<PowerOfNumber>(), &operation_of<Sin>(),      &operation_of<Cos>(),
+          &operation_of<Tanh>(),          &operation_of<TanhVjp>(),  &operation_of<Sigmoid>(),
+          &operation_of<SigmoidVjp>(),    &operation_of<Relu>(),     &operation_of<ReluVjp>(),
+          &operation_of<Softplus>(),      &operation_of<Erf>(),      &operation_of<Maximum>(),
+          &operation_of<Minimum>(),       &operation_of<Prefer>(),   &operation_of<Where>(),
+          &operation_of<Clamp>()};
 }
 
 }  // namespace gradweave

@@ -1,5 +1,6 @@
-// Arithmetic, comparison and functions of each element. Inputs broadcast and are promoted as in NumPy; a number beside a tensor
-// takes the tensor's dtype where it fits. Functions of the reals turn int64 and bool into float32.
+// Arithmetic, comparison and functions of each element. Inputs broadcast and are promoted as in NumPy; a
+// number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn int64 and bool
+// into float32.
 #pragma once
 #include <gradweave/graph/algebra.hpp>
 
@@ -43,8 +44,9 @@ Tensor log(const Operand& x);
 Tensor log1p(const Operand& x);
 Tensor sqrt(const Operand& x);
 Tensor square(const Operand& x);
-/// x to the power of y. Where y is a number, x may be any sign and its derivatives at 0 are those of the polynomial; a tensor y is
-/// also differentiated, with the derivative with respect to y taken as 0 where x is 0.
+/// x to the power of y. Where y is a number, x may be any sign and its derivatives at 0 are those of the
+/// polynomial; a tensor y is also differentiated, with the derivative with respect to y taken as 0 where x is
+/// 0.
 Tensor pow(const Operand& x, const Operand& y);
 Tensor sin(const Operand& x);
 Tensor cos(const Operand& x);
@@ -63,7 +65,8 @@ Tensor maximum(const Operand& a, const Operand& b);
 Tensor minimum(const Operand& a, const Operand& b);
 /// a where `condition` (bool), else b. The cotangent goes only to the side that was taken.
 Tensor where(const Operand& condition, const Operand& a, const Operand& b);
-/// x limited to [low, high]; the derivative is 1 inside and on the limits, 0 outside. Throws ValueError when low > high.
+/// x limited to [low, high]; the derivative is 1 inside and on the limits, 0 outside. Throws ValueError when
+/// low > high.
 Tensor clamp(const Operand& x, double low, double high);
 
 std::vector<const Operation*> elementwise_operations();

@@ -15,7 +15,8 @@ Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
 
 void check_index(std::string_view op, Index index, Index size, Index position) {
   if (index < 0 || index >= size) {
-    throw ValueError(fmt::format("{}: index {} at position {} is outside [0, {})", op, index, position, size));
+    throw ValueError(
+        fmt::format("{}: index {} at position {} is outside [0, {})", op, index, position, size));
   }
 }
 
@@ -38,7 +39,8 @@ struct Take {
     for (Index i = 0; i < count; ++i) check_index(name, indices.as<Index>()[i], size, i);
     for (Index o = 0; o < outer; ++o) {
       for (Index i = 0; i < count; ++i) {
-        std::copy_n(x.as<std::byte>() + (o * size + indices.as<Index>()[i]) * run, run, y.as<std::byte>() + (o * count + i) * run);
+        std::copy_n(x.as<std::byte>() + (o * size + indices.as<Index>()[i]) * run, run,
+                    y.as<std::byte>() + (o * count + i) * run);
       }
     }
   }
@@ -46,7 +48,8 @@ struct Take {
     return take_vjp(g, indices, axis, x.size(axis));
   }
   static SamplesOf<Take> samples() {
-    return {{{0}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}}, {{1}, {uniform(-2, 2), integers(0, 3, {2, 2})}}};
+    return {{{0}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}},
+            {{1}, {uniform(-2, 2), integers(0, 3, {2, 2})}}};
   }
 };
 
@@ -59,12 +62,14 @@ struct TakeVjp {
     const auto at = static_cast<std::ptrdiff_t>(axis);
     std::vector<Index> sizes(g.shape.begin(), g.shape.begin() + at);
     sizes.push_back(size);
-    sizes.insert(sizes.end(), g.shape.begin() + at + static_cast<std::ptrdiff_t>(indices.shape.rank()), g.shape.end());
+    sizes.insert(sizes.end(), g.shape.begin() + at + static_cast<std::ptrdiff_t>(indices.shape.rank()),
+                 g.shape.end());
     return {Shape(Dims(sizes)), g.dtype};
   }
   void forward(const Array& y, const Array& g, const Array& indices) const {
     const auto at = static_cast<std::size_t>(axis);
-    const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)), count = indices.size();
+    const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)),
+                count = indices.size();
     for (Index i = 0; i < count; ++i) check_index(name, indices.as<Index>()[i], size, i);
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
@@ -128,7 +133,9 @@ Tensor take(const Operand& x, const Operand& indices, Index axis) {
   if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("take: from a tensor");
   return apply(Take{static_cast<Index>(normalize_axis(axis, x.tensor()->rank()))}, {x, indices});
 }
-Tensor one_hot(const Operand& labels, Index classes, DType dtype) { return apply(OneHot{classes, dtype}, {labels}); }
+Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
+  return apply(OneHot{classes, dtype}, {labels});
+}
 Tensor arange(Index count, DType dtype) { return apply(Arange{count, dtype}, {}); }
 
 std::vector<const Operation*> index_operations() {

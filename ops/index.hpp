@@ -4,11 +4,12 @@
 
 namespace gradweave {
 
-/// Slices of x along `axis` in the order of `indices` (int64, any shape): the axis is replaced by the shape of the indices. What is
-/// taken several times gets the sum of the cotangents. Throws ValueError, when evaluated, for an index outside [0, size).
+/// Slices of x along `axis` in the order of `indices` (int64, any shape): the axis is replaced by the shape
+/// of the indices. What is taken several times gets the sum of the cotangents. Throws ValueError, when
+/// evaluated, for an index outside [0, size).
 Tensor take(const Operand& x, const Operand& indices, Index axis = 0);
-/// A new last axis of `classes` with 1 at the label and 0 elsewhere. Throws ValueError, when evaluated, for a label outside
-/// [0, classes).
+/// A new last axis of `classes` with 1 at the label and 0 elsewhere. Throws ValueError, when evaluated, for a
+/// label outside [0, classes).
 Tensor one_hot(const Operand& labels, Index classes, DType dtype = DType::float32);
 /// 0, 1, ..., count - 1 as int64 (or another dtype).
 Tensor arange(Index count, DType dtype = DType::int64);

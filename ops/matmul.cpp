@@ -64,10 +64,12 @@ void multiply(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
       }
     }
   } else if (n == 1) {
-    const Column<T> x = Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(a.data, k, Eigen::InnerStride<>(a.col_stride));
+    const Column<T> x =
+        Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(a.data, k, Eigen::InnerStride<>(a.col_stride));
     b.visit([&](const auto& matrix) { Eigen::Map<Column<T>>(out, m).noalias() = matrix.transpose() * x; });
   } else if (m == 1) {
-    const Column<T> x = Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(b.data, k, Eigen::InnerStride<>(b.row_stride));
+    const Column<T> x =
+        Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(b.data, k, Eigen::InnerStride<>(b.row_stride));
     a.visit([&](const auto& matrix) { Eigen::Map<Column<T>>(out, n).noalias() = matrix * x; });
   } else {
     a.visit([&](const auto& left) { b.visit([&](const auto& right) { y.noalias() = left * right; }); });
@@ -115,8 +117,8 @@ class Batch {
 
 Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b);
 
-// op(a) op(b), where op transposes the last two axes if asked to. All four cases are closed under differentiation, so a gradient comes
-// out in the layout of what it is the gradient of.
+// op(a) op(b), where op transposes the last two axes if asked to. All four cases are closed under
+// differentiation, so a gradient comes out in the layout of what it is the gradient of.
 struct MatMul {
   bool transpose_a, transpose_b;
   static constexpr std::string_view name = "matmul";
@@ -126,7 +128,9 @@ struct MatMul {
     const Index inner = a.shape[ra - (transpose_a ? 2 : 1)], other = b.shape[rb - (transpose_b ? 1 : 2)];
     if (inner != other) {
       throw ShapeError(fmt::format("inner sizes {} and {} differ{}", inner, other,
-                                   transpose_a || transpose_b ? fmt::format(" (the {} is transposed)", transpose_a ? "first" : "second") : ""));
+                                   transpose_a || transpose_b ? fmt::format(" (the {} is transposed)",
+                                                                            transpose_a ? "first" : "second")
+                                                              : ""));
     }
     Shape shape = broadcast(Dims(a.shape).first(ra - 2), Dims(b.shape).first(rb - 2));
     shape.push_back(a.shape[ra - (transpose_a ? 1 : 2)]);
@@ -169,11 +173,13 @@ Tensor absorb_transpose(const Tensor& x, bool& transposed) {
 }  // namespace
 
 Tensor matmul(const Operand& left, const Operand& right) {
-  if (left.tensor() == nullptr || right.tensor() == nullptr) throw ShapeError("matmul takes tensors, not numbers");
+  if (left.tensor() == nullptr || right.tensor() == nullptr)
+    throw ShapeError("matmul takes tensors, not numbers");
   const Tensor &a = *left.tensor(), &b = *right.tensor();
   const std::size_t ra = a.rank(), rb = b.rank();
   if (ra == 0 || rb == 0) {
-    throw ShapeError(fmt::format("matmul of {} with {}: a scalar is not a matrix; use *", to_string(a.shape()), to_string(b.shape())));
+    throw ShapeError(fmt::format("matmul of {} with {}: a scalar is not a matrix; use *",
+                                 to_string(a.shape()), to_string(b.shape())));
   }
   const std::source_location at = left.where();
   if (ra == 1) return squeeze(matmul(Operand(expand_dims(a, 0), at), right), -2);

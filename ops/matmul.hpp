@@ -4,9 +4,10 @@
 
 namespace gradweave {
 
-/// The product of vectors, matrices or batches of matrices, as NumPy's `matmul`: (n,k) x (k,m) gives (n,m); a vector counts as a row
-/// on the left and a column on the right, and that axis is dropped; leading axes are batches and broadcast. Transposed and strided
-/// operands are read where they lie. Throws ShapeError when the inner sizes differ or an operand is a scalar.
+/// The product of vectors, matrices or batches of matrices, as NumPy's `matmul`: (n,k) x (k,m) gives (n,m); a
+/// vector counts as a row on the left and a column on the right, and that axis is dropped; leading axes are
+/// batches and broadcast. Transposed and strided operands are read where they lie. Throws ShapeError when the
+/// inner sizes differ or an operand is a scalar.
 Tensor matmul(const Operand& a, const Operand& b);
 
 std::vector<const Operation*> matmul_operations();

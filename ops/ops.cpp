@@ -4,8 +4,9 @@ namespace gradweave {
 
 std::vector<const Operation*> all_operations() {
   std::vector<const Operation*> all;
-  for (const auto& family : {algebra_operations(), elementwise_operations(), matmul_operations(), reduction_operations(),
-                             shape_operations(), index_operations(), random_operations()}) {
+  for (const auto& family :
+       {algebra_operations(), elementwise_operations(), matmul_operations(), reduction_operations(),
+        shape_operations(), index_operations(), random_operations()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -50,7 +50,8 @@ struct RandomUniform {
       const T below_high = std::nextafter(static_cast<T>(high), static_cast<T>(low));
       for (Index i = 0; i < y.size(); ++i) {
         const double u = unit(words_at(seed, offset + static_cast<std::uint64_t>(i))[0]);
-        y.as<T>()[i] = std::min(static_cast<T>(low + (high - low) * u), below_high);  // rounding may not reach `high`
+        y.as<T>()[i] =
+            std::min(static_cast<T>(low + (high - low) * u), below_high);  // rounding may not reach `high`
       }
     });
   }
@@ -98,15 +99,19 @@ std::uint64_t Generator::below(std::uint64_t bound) {
 Tensor random_uniform(const Shape& shape, Generator& generator, double low, double high, DType dtype) {
   require_floating("random_uniform", dtype);
   if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
-  return apply(RandomUniform{generator.seed(), generator.advance(count_of(shape)), low, high, shape, dtype}, {});
+  return apply(RandomUniform{generator.seed(), generator.advance(count_of(shape)), low, high, shape, dtype},
+               {});
 }
 
 Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
   require_floating("random_normal", dtype);
   if (!(std >= 0)) throw ValueError(fmt::format("random_normal: std {} is negative", std));
-  return apply(RandomNormal{generator.seed(), generator.advance(count_of(shape)), mean, std, shape, dtype}, {});
+  return apply(RandomNormal{generator.seed(), generator.advance(count_of(shape)), mean, std, shape, dtype},
+               {});
 }
 
-std::vector<const Operation*> random_operations() { return {&operation_of<RandomUniform>(), &operation_of<RandomNormal>()}; }
+std::vector<const Operation*> random_operations() {
+  return {&operation_of<RandomUniform>(), &operation_of<RandomNormal>()};
+}
 
 }  // namespace gradweave

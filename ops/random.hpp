@@ -1,5 +1,6 @@
-// Random numbers from a counter (Philox4x32-10; Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
-// random node carries its seed and offset, so computing it again gives the same numbers, at any thread count.
+// Random numbers from a counter (Philox4x32-10; Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+// as 1, 2, 3", SC 2011): a random node carries its seed and offset, so computing it again gives the same
+// numbers, at any thread count.
 #pragma once
 #include <cstdint>
 
@@ -7,7 +8,8 @@
 
 namespace gradweave {
 
-/// Where the next random tensor starts: two generators with the same seed give the same tensors in the same order.
+/// Where the next random tensor starts: two generators with the same seed give the same tensors in the same
+/// order.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
@@ -27,9 +29,11 @@ class Generator {
 };
 
 /// Uniform in [low, high).
-Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1, DType dtype = DType::float32);
+Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
+                      DType dtype = DType::float32);
 /// Normal (Box and Muller's transform, 1958).
-Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1, DType dtype = DType::float32);
+Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1,
+                     DType dtype = DType::float32);
 
 std::vector<const Operation*> random_operations();
 

@@ -19,7 +19,8 @@ template <class T>
 struct Largest {
   using Value = T;
   static constexpr T identity() {
-    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                : std::numeric_limits<T>::lowest();
   }
   static T join(T a, T b) { return a != a || b <= a ? a : b; }  // a NaN stays
 };
@@ -27,7 +28,8 @@ template <class T>
 struct Smallest {
   using Value = T;
   static constexpr T identity() {
-    return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+    return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                                : std::numeric_limits<T>::max();
   }
   static T join(T a, T b) { return a != a || b >= a ? a : b; }
 };
@@ -57,7 +59,9 @@ struct Max {
     dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
-  static SamplesOf<Max> samples() { return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}}; }
+  static SamplesOf<Max> samples() {
+    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+  }
 };
 
 struct Min {
@@ -72,7 +76,9 @@ struct Min {
     dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
-  static SamplesOf<Min> samples() { return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}}; }
+  static SamplesOf<Min> samples() {
+    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+  }
 };
 
 // Along the last axis, which is kept with size 1.
@@ -89,7 +95,8 @@ struct LogSumExp {
     dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index row = 0; row < y.size(); ++row) {
         const ConstBlock<T> values(x.as<T>() + row * count, count);
-        const T largest = count == 0 ? -std::numeric_limits<T>::infinity() : values.template maxCoeff<Eigen::PropagateNaN>();
+        const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
+                                     : values.template maxCoeff<Eigen::PropagateNaN>();
         // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
         y.as<T>()[row] = std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
       }
@@ -141,7 +148,8 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
   Reduction r;
   for (Index axis : axes) {
     const unsigned bit = 1U << normalize_axis(axis, shape.rank());
-    if ((r.axes & bit) != 0) throw ShapeError(fmt::format("{} of {}: axis {} is named twice", op, to_string(shape), axis));
+    if ((r.axes & bit) != 0)
+      throw ShapeError(fmt::format("{} of {}: axis {} is named twice", op, to_string(shape), axis));
     r.axes |= bit;
   }
   if (axes.size() == 0) r.axes = (1U << shape.rank()) - 1;
@@ -171,7 +179,8 @@ Tensor sum(const Operand& x, Axes axes, bool keepdims) {
 Tensor mean(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
-  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) * (1.0 / static_cast<double>(r.count));
+  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) *
+         (1.0 / static_cast<double>(r.count));
 }
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
@@ -196,14 +205,16 @@ Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("logsumexp", x, axes, keepdims);
   const Tensor& tensor = *x.tensor();
   const Shape shape = tensor.shape();
-  if (shape.rank() > 0 && r.axes == 1U << (shape.rank() - 1)) return reshape(apply<LogSumExp>(x), Dims(r.result));
+  if (shape.rank() > 0 && r.axes == 1U << (shape.rank() - 1))
+    return reshape(apply<LogSumExp>(x), Dims(r.result));
   // The reduced axes go last and become one.
   Tensor moved = tensor;
   std::size_t end = shape.rank();
   for (std::size_t axis = shape.rank(); axis-- > 0;) {
     if (((r.axes >> axis) & 1U) == 0) continue;
     --end;
-    for (std::size_t at = axis; at < end; ++at) moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
+    for (std::size_t at = axis; at < end; ++at)
+      moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
   }
   const Tensor rows = reshape(Operand(moved, x.where()), {numel(r.result), r.count});
   return reshape(apply<LogSumExp>(Operand(rows, x.where())), Dims(r.result));

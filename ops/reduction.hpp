@@ -1,5 +1,6 @@
-// Reductions over any axes, and the functions made of them. An empty list of axes means all of them; negative axes count from the
-// end; with `keepdims` the reduced axes stay with size 1. Throws ShapeError for an axis that is not there or is named twice.
+// Reductions over any axes, and the functions made of them. An empty list of axes means all of them; negative
+// axes count from the end; with `keepdims` the reduced axes stay with size 1. Throws ShapeError for an axis
+// that is not there or is named twice.
 #pragma once
 #include <initializer_list>
 
@@ -13,11 +14,14 @@ using Axes = std::initializer_list<Index>;
 Tensor sum(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// int64 and bool give float32. The mean of nothing is NaN.
 Tensor mean(const Operand& x, Axes axes = {}, bool keepdims = false);
-/// The largest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN propagates.
+/// The largest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN
+/// propagates.
 Tensor max(const Operand& x, Axes axes = {}, bool keepdims = false);
-/// The smallest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN propagates.
+/// The smallest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN
+/// propagates.
 Tensor min(const Operand& x, Axes axes = {}, bool keepdims = false);
-/// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's default).
+/// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's
+/// default).
 Tensor var(const Operand& x, Axes axes = {}, bool keepdims = false, Index correction = 0);
 /// log(sum(exp(x))), without overflow.
 Tensor logsumexp(const Operand& x, Axes axes = {}, bool keepdims = false);

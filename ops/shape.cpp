@@ -25,13 +25,15 @@ struct Permute {
   }
   bool view(const Array& x, Array&, std::span<Index> strides) const {
     const Shape from = strides_of(x);
-    std::ranges::transform(axes, strides.begin(), [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
+    std::ranges::transform(axes, strides.begin(),
+                           [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
     return true;
   }
   Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return permute_checked(g, inverse()); }
   Shape inverse() const {
     std::array<Index, max_rank> inverted{};
-    for (std::size_t i = 0; i < axes.rank(); ++i) inverted[static_cast<std::size_t>(axes[i])] = static_cast<Index>(i);
+    for (std::size_t i = 0; i < axes.rank(); ++i)
+      inverted[static_cast<std::size_t>(axes[i])] = static_cast<Index>(i);
     return Shape(Dims(inverted.data(), axes.rank()));
   }
   static SamplesOf<Permute> samples() {
@@ -57,7 +59,9 @@ struct Slice {
     stride *= step;
     return true;
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return slice_vjp(g, axis, start, step, x.size(axis)); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
+    return slice_vjp(g, axis, start, step, x.size(axis));
+  }
   static SamplesOf<Slice> samples() {
     return {{{1, 1, 2, 1}, {uniform(-2, 2)}}, {{0, 0, 2, 2}, {uniform(-2, 2, {4, 2})}}};
   }
@@ -79,7 +83,8 @@ struct SliceVjp {
       std::fill_n(y.as<T>(), y.size(), T(0));
       for (Index o = 0; o < outer; ++o) {
         for (Index i = 0; i < count; ++i) {
-          std::copy_n(g.as<T>() + (o * count + i) * inner, inner, y.as<T>() + (o * size + start + i * step) * inner);
+          std::copy_n(g.as<T>() + (o * count + i) * inner, inner,
+                      y.as<T>() + (o * size + start + i * step) * inner);
         }
       }
     });
@@ -107,7 +112,8 @@ struct Concat {
       if (part.shape.rank() != sizes.size()) throw ShapeError("the parts have different numbers of axes");
       for (std::size_t other = 0; other < sizes.size(); ++other) {
         if (other != at && part.shape[other] != parts[0].shape[other]) {
-          throw ShapeError(fmt::format("sizes {} and {} at axis {} differ", parts[0].shape[other], part.shape[other], other));
+          throw ShapeError(fmt::format("sizes {} and {} at axis {} differ", parts[0].shape[other],
+                                       part.shape[other], other));
         }
       }
       sizes[at] += part.shape[at];
@@ -122,7 +128,8 @@ struct Concat {
     for (const Array& part : parts) {
       const Index run = numel(part.shape.subspan(at));
       for (Index o = 0; o < outer; ++o) {
-        std::copy_n(part.as<std::byte>() + o * run * element, run * element, y.as<std::byte>() + (o * row + offset) * element);
+        std::copy_n(part.as<std::byte>() + o * run * element, run * element,
+                    y.as<std::byte>() + (o * row + offset) * element);
       }
       offset += run;
     }
@@ -133,7 +140,8 @@ struct Concat {
     return slice(g, axis, start, start + parts[i].size(axis));
   }
   static SamplesOf<Concat> samples() {
-    return {{{0}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}}, {{1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
+    return {{{0}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}},
+            {{1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
   }
 };
 
@@ -198,7 +206,9 @@ Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) 
   const std::size_t at = normalize_axis(axis, tensor.rank());
   const Index size = tensor.shape()[at];
   if (step <= 0) throw ValueError(fmt::format("slice: step {} is not positive", step));
-  const auto limit = [&](Index position) { return std::clamp(position < 0 ? position + size : position, Index{0}, size); };
+  const auto limit = [&](Index position) {
+    return std::clamp(position < 0 ? position + size : position, Index{0}, size);
+  };
   start = limit(start), stop = limit(stop);
   const Index count = stop > start ? (stop - start - 1) / step + 1 : 0;
   return apply(Slice{static_cast<Index>(at), start, count, count > 1 ? step : 1}, {x});
@@ -225,7 +235,8 @@ Tensor expand_dims(const Operand& x, Index axis) {
 Tensor squeeze(const Operand& x, Index axis) {
   const Shape shape = tensor_of(x, "squeeze").shape();
   const std::size_t at = normalize_axis(axis, shape.rank());
-  if (shape[at] != 1) throw ShapeError(fmt::format("squeeze of {}: axis {} has size {}", to_string(shape), axis, shape[at]));
+  if (shape[at] != 1)
+    throw ShapeError(fmt::format("squeeze of {}: axis {} has size {}", to_string(shape), axis, shape[at]));
   return drop_axis(x, at);
 }
 
@@ -241,17 +252,22 @@ Tensor concat(std::span<const Tensor> parts, Index axis) {
   const std::size_t at = normalize_axis(axis, tensor_of(parts[0], "concat").rank());
   return apply_all(Concat{static_cast<Index>(at)}, std::vector<Operand>(parts.begin(), parts.end()));
 }
-Tensor concat(std::initializer_list<Tensor> parts, Index axis) { return concat(std::span(parts.begin(), parts.size()), axis); }
+Tensor concat(std::initializer_list<Tensor> parts, Index axis) {
+  return concat(std::span(parts.begin(), parts.size()), axis);
+}
 
 Tensor stack(std::span<const Tensor> parts, Index axis) {
   std::vector<Tensor> expanded;
   for (const Tensor& part : parts) expanded.push_back(expand_dims(part, axis));
   return concat(expanded, axis);
 }
-Tensor stack(std::initializer_list<Tensor> parts, Index axis) { return stack(std::span(parts.begin(), parts.size()), axis); }
+Tensor stack(std::initializer_list<Tensor> parts, Index axis) {
+  return stack(std::span(parts.begin(), parts.size()), axis);
+}
 
 std::vector<const Operation*> shape_operations() {
-  return {&operation_of<Permute>(), &operation_of<Slice>(), &operation_of<SliceVjp>(), &operation_of<Concat>()};
+  return {&operation_of<Permute>(), &operation_of<Slice>(), &operation_of<SliceVjp>(),
+          &operation_of<Concat>()};
 }
 
 }  // namespace gradweave

@@ -1,5 +1,5 @@
-// Rearranging: views that move no data (transpose, permute, slice, expand_dims, squeeze), and concat. `reshape` and `broadcast_to`
-// come from graph/algebra.hpp.
+// Rearranging: views that move no data (transpose, permute, slice, expand_dims, squeeze), and concat.
+// `reshape` and `broadcast_to` come from graph/algebra.hpp.
 #pragma once
 #include <initializer_list>
 
@@ -9,12 +9,13 @@ namespace gradweave {
 
 /// Swaps two axes, by default the last two.
 Tensor transpose(const Operand& x, Index axis0 = -2, Index axis1 = -1);
-/// What `x` is the transpose of, when it swaps the last two axes of a tensor and nothing else; empty otherwise.
+/// What `x` is the transpose of, when it swaps the last two axes of a tensor and nothing else; empty
+/// otherwise.
 Tensor untransposed(const Tensor& x);
 /// Axis i of the result is axis `axes[i]` of x. Throws ShapeError unless `axes` is a permutation.
 Tensor permute(const Operand& x, std::initializer_list<Index> axes);
-/// Elements start, start + step, ... before stop along one axis; negative positions count from the end and positions outside are
-/// limited to the axis, as in Python. The step must be positive (ValueError).
+/// Elements start, start + step, ... before stop along one axis; negative positions count from the end and
+/// positions outside are limited to the axis, as in Python. The step must be positive (ValueError).
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step = 1);
 /// Element `index` along `axis`, which is dropped. Negative counts from the end. Throws ValueError outside.
 Tensor select(const Operand& x, Index axis, Index index);

@@ -15,8 +15,8 @@ inline auto ContainsSubstring(const std::string& text) { return Contains(text); 
 #endif
 
 /// Ends the test case where something that it needs is not on this machine; ctest counts it as skipped.
-#define SKIP_TEST(message)       \
-  do {                           \
+#define SKIP_TEST(message)        \
+  do {                            \
     WARN("skipped: " << message); \
-    return;                      \
+    return;                       \
   } while (false)
