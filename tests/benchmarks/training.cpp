@@ -1,0 +1,153 @@
+// What training costs: steps of small networks, long chains of small ops, memory-bound ops on a large tensor.
+// tests/peers/torch.cpp measures the same workloads in libtorch under the same names.
+#include <malloc.h>
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include <gradweave/graph/storage.hpp>
+#include <gradweave/nn/nn.hpp>
+
+using namespace gradweave;
+
+namespace {
+
+Tensor evaluated(const Tensor& tensor) {
+  eval(tensor);
+  return tensor;
+}
+
+Tensor uniform(const Shape& shape) {
+  Generator generator(1);
+  return evaluated(random_uniform(shape, generator));
+}
+
+std::vector<Tensor> values_of(const nn::Module& network) {
+  std::vector<Tensor> values;
+  for (const nn::Parameter& parameter : network.parameters()) values.push_back(parameter.value());
+  return values;
+}
+
+nn::Sequential digits_network() {
+  return nn::Sequential(nn::Dense(784, 128), nn::Sigmoid(), nn::Dense(128, 10));
+}
+
+// A class for each row of a batch.
+Tensor classes(Index rows) {
+  std::vector<Index> labels;
+  for (Index row = 0; row < rows; ++row) labels.push_back(row % 10);
+  return constant(labels);
+}
+
+// A step: forward, backward and update.
+void train(benchmark::State& state, const nn::Module& network, const auto& loss) {
+  nn::SGD optimizer(network.parameters(), {.learning_rate = 0.01});
+  for (auto _ : state) optimizer.minimize(loss());
+}
+
+void xor_step(benchmark::State& state) {
+  const nn::Sequential network(nn::Dense(2, 2), nn::Sigmoid(), nn::Dense(2, 1), nn::Sigmoid());
+  const Tensor x = constant({{0, 1}}), y = constant({{1}});
+  train(state, network, [&] { return nn::mse_loss(network(x), y); });
+}
+BENCHMARK(xor_step)->Name("gradweave/xor2-2-1/b1/step_t1");
+
+void moons_step(benchmark::State& state) {
+  const nn::Sequential network(nn::Dense(2, 16), nn::ReLU(), nn::Dense(16, 16), nn::ReLU(), nn::Dense(16, 1));
+  const Tensor x = constant({{0.5, -0.25}}), y = constant({{1}});
+  train(state, network, [&] { return mean(relu(1 - y * network(x))); });
+}
+BENCHMARK(moons_step)->Name("gradweave/moons2-16-16-1/b1/step_t1");
+
+void nielsen_step(benchmark::State& state) {
+  const nn::Sequential network(nn::Dense(784, 30), nn::Sigmoid(), nn::Dense(30, 10), nn::Sigmoid());
+  const Tensor x = uniform({10, 784}), y = uniform({10, 10});
+  train(state, network, [&] { return nn::mse_loss(network(x), y); });
+}
+BENCHMARK(nielsen_step)->Name("gradweave/nielsen784-30-10/b10/step_t1");
+
+void mlp_step(benchmark::State& state, Index batch) {
+  const nn::Sequential network = digits_network();
+  const Tensor x = uniform({batch, 784}), y = classes(batch);
+  train(state, network, [&] { return nn::cross_entropy(network(x), y); });
+}
+BENCHMARK_CAPTURE(mlp_step, b1, 1)->Name("gradweave/mlp784-128-10/b1/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b64, 64)->Name("gradweave/mlp784-128-10/b64/step_t1");
+
+// The Hessian of the loss times a vector: the gradient of the gradient along it.
+void hvp(benchmark::State& state) {
+  const nn::Sequential network = digits_network();
+  const Tensor x = uniform({64, 784}), y = classes(64);
+  const std::vector<Tensor> parameters = values_of(network);
+  std::vector<Tensor> directions;
+  for (const Tensor& parameter : parameters) directions.push_back(uniform(parameter.shape()));
+
+  for (auto _ : state) {
+    const std::vector<Tensor> gradient = gradients(nn::cross_entropy(network(x), y), parameters);
+    Tensor slope = sum(gradient[0] * directions[0]);
+    for (std::size_t i = 1; i < gradient.size(); ++i) slope = slope + sum(gradient[i] * directions[i]);
+    eval(gradients(slope, parameters));
+  }
+}
+BENCHMARK(hvp)->Name("gradweave/mlp784-128-10/b64/hvp_t1");
+
+void swish(benchmark::State& state) {
+  const Tensor x = variable(uniform({10'000'000})), dy = evaluated(x * 0 + 1);
+  for (auto _ : state) {
+    const Tensor y = sigmoid(x * 1.5 + 0.25) * x;
+    const auto [dx] = gradients(y, {x}, dy);
+    eval(y, dx);
+  }
+}
+BENCHMARK(swish)->Name("gradweave/swish10M/forward_backward_t1")->Unit(benchmark::kMillisecond);
+
+Tensor chain(const Tensor& x, const Tensor& factor, Index length) {
+  Tensor y = x;
+  for (Index i = 0; i < length; ++i) y = y * factor;
+  return y;
+}
+
+// The time is that of one multiplication: forward, backward and letting go of the graph.
+void chain_of(benchmark::State& state, Index length, Index n) {
+  const Tensor x = variable(uniform({n})), factor = evaluated(uniform({n}) * 0 + 1.0001);
+  const Tensor dy = evaluated(uniform({n}) * 0 + 1);
+  while (state.KeepRunningBatch(length)) {
+    const Tensor y = chain(x, factor, length);
+    const auto [dx] = gradients(y, {x}, dy);
+    eval(y, dx);
+  }
+}
+BENCHMARK_CAPTURE(chain_of, n1, 1000, 1)->Name("gradweave/chain1000/n1/forward_backward_t1");
+BENCHMARK_CAPTURE(chain_of, n1000, 1000, 1000)->Name("gradweave/chain1000/n1000/forward_backward_t1");
+
+double allocated_bytes() {
+  release_cached_memory();
+  const struct mallinfo2 heap = mallinfo2();
+  return static_cast<double>(heap.uordblks + heap.hblkhd);
+}
+
+// A million multiplications deep; `bytes_per_node` is what one holds from the forward to the backward pass.
+void deep(benchmark::State& state) {
+  constexpr Index length = 1'000'000;
+  const Tensor x = variable(uniform({1})), factor = constant({1.0000001}), dy = constant({1});
+  double bytes = 0;
+  while (state.KeepRunningBatch(length)) {
+    state.PauseTiming();
+    const double before = allocated_bytes();
+    state.ResumeTiming();
+    const Tensor y = evaluated(chain(x, factor, length));
+    state.PauseTiming();
+    bytes = allocated_bytes() - before;
+    state.ResumeTiming();
+    const auto [dx] = gradients(y, {x}, dy);
+    eval(dx);
+  }
+  state.counters["bytes_per_node"] = bytes / length;
+}
+BENCHMARK(deep)->Name("gradweave/deep1000000/forward_backward_t1");
+
+}  // namespace
