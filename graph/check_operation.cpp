@@ -81,8 +81,8 @@ class OperationCheck {
     for (number_ = 0; number_ < samples.size(); ++number_) {
       sample_ = &samples[number_];
       try {
-        if (const GradcheckReport report = check_derivatives(); !report.ok) return report;
-        if (const GradcheckReport report = check_kernels(); !report.ok) return report;
+        if (GradcheckReport report = check_derivatives(); !report.ok) return report;
+        if (GradcheckReport report = check_kernels(); !report.ok) return report;
       } catch (const std::exception& error) {
         return fail(error.what());
       }
@@ -107,7 +107,7 @@ class OperationCheck {
 
   // The sample's op with the table to check in place of its own.
   Tensor call(std::span<const Tensor> inputs) const {
-    const Tensor y = sample_->call(inputs);
+    Tensor y = sample_->call(inputs);
     Node& node = *y.node();
     if (node.operation != &op_)
       throw GraphError(fmt::format("the sample calls {} instead", node.operation->name));
@@ -117,6 +117,7 @@ class OperationCheck {
 
   std::vector<Values> draw() {
     std::vector<Values> values;
+    values.reserve(sample_->inputs.size());
     for (const Draw& input : sample_->inputs) values.push_back(draw_values(input, random_));
     return values;
   }
@@ -173,20 +174,20 @@ class OperationCheck {
       const std::vector<Tensor> inputs = leaves(values, dtype, dtype);
       const Tensor y = call(inputs);
       const Tensor reference = call(leaves(values, has_reference ? DType::float64 : dtype, dtype));
-      if (const auto report = compare(y, reference, fmt::format("{} kernel", name_of(dtype)),
-                                      dtype == DType::float32 ? 1e-5 : 1e-12);
+      if (auto report = compare(y, reference, fmt::format("{} kernel", name_of(dtype)),
+                                dtype == DType::float32 ? 1e-5 : 1e-12);
           !report.ok) {
         return report;
       }
       const Tensor by_columns = call(leaves(values, dtype, dtype, true));
-      if (const auto report =
+      if (auto report =
               compare(by_columns, y, fmt::format("{} kernel on column-major inputs", name_of(dtype)),
                       dtype == DType::float32 ? 1e-5 : 1e-12);
           !report.ok) {
         return report;
       }
       if (dtype == DType::float32 && has_reference && is_differentiable_) {
-        if (const auto report = compare_gradients(y, inputs, values); !report.ok) return report;
+        if (auto report = compare_gradients(y, inputs, values); !report.ok) return report;
       }
     }
     return passed();
@@ -225,7 +226,7 @@ class OperationCheck {
                     Gradcheck::wrong);
       }
       const Tensor expected = gradients(reference, {wide[i]}, u, Unconnected::zeros)[0];
-      if (const auto report = compare(g, expected, fmt::format("float32 gradient by input {}", i), 1e-4);
+      if (auto report = compare(g, expected, fmt::format("float32 gradient by input {}", i), 1e-4);
           !report.ok)
         return report;
     }

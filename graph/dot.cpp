@@ -64,11 +64,11 @@ std::string label_of(Node& node) {
 
 std::string style_of(const Node& node) {
   if (node.operation == &variable_leaf)
-    return "shape=box, style=filled, fillcolor=\"#d5e8d4\", color=\"#4a7c3a\"";
+    return R"(shape=box, style=filled, fillcolor="#d5e8d4", color="#4a7c3a")";
   if (node.operation == &constant_leaf)
-    return "shape=note, style=filled, fillcolor=\"#eeeeee\", color=\"#888888\"";
-  if (node.reverse) return "shape=ellipse, style=\"dashed,filled\", fillcolor=\"#fbe9e7\", color=\"#b5402a\"";
-  return "shape=ellipse, style=filled, fillcolor=\"#dae8fc\", color=\"#3f6ea8\"";
+    return R"(shape=note, style=filled, fillcolor="#eeeeee", color="#888888")";
+  if (node.reverse) return R"(shape=ellipse, style="dashed,filled", fillcolor="#fbe9e7", color="#b5402a")";
+  return R"(shape=ellipse, style=filled, fillcolor="#dae8fc", color="#3f6ea8")";
 }
 
 // The modules as a tree: what is in each, and the modules inside it. Sorted by name.

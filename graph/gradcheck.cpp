@@ -327,8 +327,8 @@ GradcheckReport gradcheck(const GradcheckFunction& f, const std::vector<Tensor>&
   if (std::none_of(inputs.begin(), inputs.end(), Check::is_moved)) {
     throw ValueError("gradcheck: no input is a float64 variable: variable(values, DType::float64)");
   }
-  if (options.order < 1 || options.directions < 1 || options.full_up_to < 0 ||
-      !(options.step > 0 && options.step < 1)) {
+  if (options.order < 1 || options.directions < 1 || options.full_up_to < 0 || options.step <= 0 ||
+      options.step >= 1 || std::isnan(options.step)) {
     throw ValueError(
         "gradcheck: order and directions must be at least 1, full_up_to at least 0, and 0 < step < 1");
   }

@@ -15,7 +15,7 @@ namespace gradweave {
 namespace {
 
 constexpr std::size_t alignment = 64;
-constexpr std::size_t class_count = 4 * 64;
+constexpr std::size_t class_count = 256;  // four for each power of two
 
 // Size classes: multiples of 16 up to 128, above that four to a doubling, so that at most a quarter is
 // wasted.

@@ -34,7 +34,7 @@ std::size_t element_size(IdxType type) {
 // zlib's gz functions read plain files as they are and compressed ones unpacked.
 class Reader {
  public:
-  explicit Reader(const std::string& path) : name_(path) {
+  explicit Reader(std::string path) : name_(std::move(path)) {
     errno = 0;
     file_.reset(gzopen(name_.c_str(), "rb"));
     if (file_ == nullptr) {

@@ -8,7 +8,7 @@ namespace gradweave {
 /// vector counts as a row on the left and a column on the right, and that axis is dropped; leading axes are
 /// batches and broadcast. Transposed and strided operands are read where they lie. Throws ShapeError when the
 /// inner sizes differ or an operand is a scalar.
-Tensor matmul(const Operand& a, const Operand& b);
+Tensor matmul(const Operand& left, const Operand& right);
 
 std::vector<const Operation*> matmul_operations();
 
