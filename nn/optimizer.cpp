@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 
 #include <fmt/format.h>
 
@@ -58,6 +59,7 @@ void Optimizer::set_learning_rate(double rate) { rate_.set(checked_rate(rate)); 
 
 std::vector<Tensor> Optimizer::zeros_like_parameters() const {
   std::vector<Tensor> all;
+  all.reserve(parameters_.size());
   for (const Parameter& p : parameters_) all.push_back(zeros(p.shape(), p.dtype()));
   return all;
 }
@@ -132,8 +134,8 @@ void Optimizer::run(std::span<Tensor> gradients) {
 
 // What was not computed goes back to the value that it was to replace.
 void Optimizer::undo() noexcept {
-  for (auto state = pending_.rbegin(); state != pending_.rend(); ++state) {
-    if (!(*state)->is_evaluated()) **state = Tensor((*state)->node()->inputs()[0]);
+  for (Tensor* state : pending_ | std::views::reverse) {
+    if (!state->is_evaluated()) *state = Tensor(state->node()->inputs()[0]);
   }
 }
 
