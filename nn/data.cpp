@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 fs::path find_file(const fs::path& folder, const std::string& part, int axes) {
   for (const char* separator : {"-", "."}) {
     for (const char* ending : {".gz", ""}) {
-      const fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", part, separator, axes, ending);
+      fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", part, separator, axes, ending);
       std::error_code ignored;
       if (fs::exists(path, ignored)) return path;
     }

@@ -50,10 +50,10 @@ struct ModuleState {
   void require_free(std::string_view name) const {
     if (name.empty() || name.find('/') != std::string_view::npos) {
       throw ValueError(
-          fmt::format("module \"{}\": \"{}\" cannot be a name: it is empty or has a slash", path, name));
+          fmt::format(R"(module "{}": "{}" cannot be a name: it is empty or has a slash)", path, name));
     }
     if (std::ranges::any_of(entries, [&](const Entry& entry) { return entry.name == name; })) {
-      throw ValueError(fmt::format("module \"{}\": the name \"{}\" is taken already", path, name));
+      throw ValueError(fmt::format(R"(module "{}": the name "{}" is taken already)", path, name));
     }
   }
 };
