@@ -2,9 +2,6 @@
 // tests/peers/torch.cpp measures the same workloads in libtorch under the same names.
 #include <malloc.h>
 
-#include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>

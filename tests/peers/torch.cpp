@@ -3,8 +3,6 @@
 #include <malloc.h>
 
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
