@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/node.hpp>
 #include <gradweave/graph/reduce.hpp>
 
 namespace gradweave {
@@ -228,7 +229,10 @@ Tensor detach(const Tensor& tensor, std::source_location where) {
   return apply<Detach>(Operand(tensor, where));
 }
 
-Tensor contiguous(const Tensor& tensor) { return apply(Add{}, {Operand(tensor)}); }
+Tensor contiguous(const Tensor& tensor) {
+  if (tensor && tensor.is_evaluated() && !tensor.node()->strided) return tensor;
+  return apply(Add{}, {Operand(tensor)});
+}
 
 std::vector<const Operation*> algebra_operations() {
   return {&operation_of<Fill>(),  &operation_of<Cast>(),        &operation_of<Add>(),

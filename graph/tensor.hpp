@@ -119,7 +119,8 @@ Tensor variable(const Tensor& tensor);
 
 /// The values of `tensor` as data: no gradient flows through. Lazy, shares memory.
 Tensor detach(const Tensor& tensor, std::source_location where = std::source_location::current());
-/// The same values laid out row-major; `tensor` itself when it is so already.
+/// The same values laid out row-major; `tensor` itself when it is known to be so: evaluated, and no strided
+/// view.
 Tensor contiguous(const Tensor& tensor);
 
 }  // namespace gradweave
