@@ -49,9 +49,9 @@ int main() {
   const Tensor formula = stack({slope, mean(y) - slope * mean(x)});
   show("least squares formula", formula);
 
-  const double descent_error = max(abs(line - formula)).item<double>();
-  const double newton_error = max(abs(newton - formula)).item<double>();
-  const double truth_error = max(abs(formula - constant({3, 2}, DType::float64))).item<double>();
+  const auto descent_error = max(abs(line - formula)).item<double>();
+  const auto newton_error = max(abs(newton - formula)).item<double>();
+  const auto truth_error = max(abs(formula - constant({3, 2}, DType::float64))).item<double>();
   const bool all_agree = descent_error < 1e-6 && newton_error < 1e-10 && truth_error < 0.1;
   fmt::print("{}\n", all_agree ? "all three agree" : "they differ");
   return all_agree ? 0 : 1;
