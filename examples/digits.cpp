@@ -61,7 +61,8 @@ Tensor loss_of(const std::string& name, const Tensor& prediction, const Tensor& 
   return 0.5 * mean(sum(square(prediction - target), {1}));  // quadratic, as in Nielsen's book
 }
 
-std::unique_ptr<nn::Optimizer> make_optimizer(const Options& options, std::vector<nn::Parameter> parameters) {
+std::unique_ptr<nn::Optimizer> make_optimizer(const Options& options,
+                                              const std::vector<nn::Parameter>& parameters) {
   const double rate = options.learning_rate;
   if (options.optimizer == "sgd")
     return std::make_unique<nn::SGD>(parameters, nn::SgdOptions{.learning_rate = rate});
