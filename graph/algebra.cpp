@@ -62,6 +62,7 @@ struct Cast {
 
 struct Add {
   static constexpr std::string_view name = "add";
+  static constexpr double neutral = 0;
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {
@@ -177,6 +178,7 @@ Tensor cast(const Operand& x, DType dtype) {
   return apply(Cast{dtype}, {x});
 }
 
+const Operation& copy_operation() { return operation_of<Add>(); }
 Tensor add(const Operand& a, const Operand& b) { return apply<Add>(a, b); }
 Tensor add(std::span<const Tensor> terms) {
   if (terms.empty()) throw GraphError("add: no terms");

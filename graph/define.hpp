@@ -339,6 +339,7 @@ constexpr Operation describe() {
     }
   }
 
+  if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;

@@ -15,7 +15,6 @@ std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides)
 }
 
 bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
-bool reserves_strides(const Node& node) { return node.strided || reserves_strides(*node.operation); }
 
 Node* new_node(const Operation& operation, std::uint32_t inputs, const Spec& spec, bool has_strides) {
   const std::size_t rank = spec.shape.rank();
@@ -35,8 +34,15 @@ void set_next_dead(Node* node, Node* next) { node->data = reinterpret_cast<std::
 
 }  // namespace
 
+bool Node::has_room_for_strides() const { return strided || reserves_strides(*operation); }
+
 void* Node::attributes() {
-  return reinterpret_cast<std::byte*>(this) + head_bytes(capacity, rank, reserves_strides(*this));
+  return reinterpret_cast<std::byte*>(this) + head_bytes(capacity, rank, has_room_for_strides());
+}
+
+void Node::release_history() noexcept {
+  if (tracked) tracked = false, released = true;
+  drop_inputs();
 }
 
 void Node::drop_inputs() noexcept {

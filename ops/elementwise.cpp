@@ -42,6 +42,7 @@ struct Subtract {
 
 struct Multiply {
   static constexpr std::string_view name = "multiply";
+  static constexpr double neutral = 1;
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) { return a * b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
