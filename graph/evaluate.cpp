@@ -8,6 +8,7 @@
 
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
@@ -34,6 +35,22 @@ Array row_major_copy(const Array& x, Few<Ref<Storage>>& keep) {
   const Ref<Storage>& storage = keep.emplace_back(allocate_storage(bytes));
   gather(x, 0, x.size(), storage->data);
   return {storage->data, x.dtype, x.shape, {}};
+}
+
+// Part by part, on several threads where that is worth it.
+void run_by_rows(const Operation& op, const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if (y.size() == 0) return;
+  const Index width = op.row_width(attributes, y, inputs), rows = y.size() / width;
+  const Index part = op.part_rows(attributes, y, inputs);
+  const auto run = [&](Index first, Index last) {
+    auto* data = y.as<std::byte>() + static_cast<std::size_t>(first * width) * size_of(y.dtype);
+    op.run_rows(attributes, {data, first, last - first, width}, y, inputs);
+  };
+  if (rows <= part) return run(0, rows);
+  const Index together = block_cost / std::max<Index>(part * op.row_cost(attributes, y, inputs), 1) + 1;
+  parallel_for((rows - 1) / part + 1, together, [&](Index first, Index last) {
+    for (Index k = first; k < last; ++k) run(k * part, std::min(rows, (k + 1) * part));
+  });
 }
 
 // Runs the nodes of one evaluation. While uses of a node are still to come, `index` counts them and its
@@ -88,7 +105,12 @@ class Run {
     Ref<Storage> storage = allocate_storage(bytes_of(node));
     Array y = array_of(node);
     y.data = storage->data;
-    op.run(node.attributes(), y, {inputs.data(), inputs.size()});  // may throw: the node stays without values
+    const std::span<const Array> x(inputs.data(), inputs.size());
+    if (op.run_rows != nullptr) {
+      run_by_rows(op, node.attributes(), y, x);
+    } else {
+      op.run(node.attributes(), y, x);  // may throw: the node stays without values
+    }
     node.data = storage->data;
     node.storage = std::move(storage);
   }
