@@ -86,8 +86,14 @@ struct Sum {
   Shape shape;
   static constexpr std::string_view name = "sum";
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Summing<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     const Shape full_shape = x.shape();

@@ -20,10 +20,18 @@
 //                row-major.
 //   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major
 //   arrays.
+//   rows         the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose
+//   output is
+//                a matrix of independent rows. It computes those that it is asked for, and of y reads only
+//                shape and dtype. Threads and fusion come from that. Further, where the defaults do not fit:
+//                row_width(y, x...) (the last axis of y), row_cost(y, x...) in ns (that of writing it) and
+//                part_rows(y, x...), how many to compute at a time (output at home in the cache, some 20 us
+//                of work). They may look at shapes alone.
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error.
 #pragma once
+#include <algorithm>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -62,6 +70,13 @@ namespace detail {
 // The kind of an op shows in what it defines.
 template <class Op>
 concept ViewOp = requires { &Op::view; };
+template <class Op>
+concept RowsOp = requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x, std::span<const Array> all) {
+                   op.forward(rows, x, all);
+                 };
 template <class Op>
 concept ElementwiseOp = !requires { &Op::infer; };
 
@@ -275,6 +290,49 @@ std::vector<Sample> collect_samples() {
 }
 
 template <class Op>
+void run_rows(const void* attributes, const Rows& rows, const Array& y, std::span<const Array> inputs) {
+  const Op& op = as<Op>(attributes);
+  spread([&](const auto&... x) -> decltype(op.forward(rows, y, x...)) { op.forward(rows, y, x...); }, inputs);
+}
+
+template <class Op>
+Index row_width(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::row_width; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.row_width(y, x...)) { return op.row_width(y, x...); },
+                  inputs);
+  } else {
+    return y.shape.empty() ? 1 : y.shape.back();
+  }
+}
+
+template <class Op>
+Index row_cost(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::row_cost; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.row_cost(y, x...)) { return op.row_cost(y, x...); },
+                  inputs);
+  } else {
+    return row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype)) / 16;
+  }
+}
+
+template <class Op>
+Index part_rows(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::part_rows; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.part_rows(y, x...)) { return op.part_rows(y, x...); },
+                  inputs);
+  } else {
+    constexpr Index bytes = 256 * 1024;
+    const Index width = row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype));
+    const Index fitting = bytes / std::max<Index>(width, 1);
+    const Index worthwhile = block_cost / std::max<Index>(row_cost<Op>(attributes, y, inputs), 1);
+    return std::max<Index>(std::min(fitting, worthwhile), 1);
+  }
+}
+
+template <class Op>
 constexpr Operation describe() {
   Operation table;
   table.name = Op::name;
@@ -326,6 +384,11 @@ constexpr Operation describe() {
       table.view = [](const void* attributes, const Array& x, Array& y, std::span<Index> strides) {
         return as<Op>(attributes).view(x, y, strides);
       };
+    } else if constexpr (RowsOp<Op>) {
+      table.run_rows = &run_rows<Op>;
+      table.row_width = &row_width<Op>;
+      table.row_cost = &row_cost<Op>;
+      table.part_rows = &part_rows<Op>;
     } else {
       table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
         spread(
@@ -334,9 +397,9 @@ constexpr Operation describe() {
             },
             inputs);
       };
-      if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
-      if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
     }
+    if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
+    if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
   }
 
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;

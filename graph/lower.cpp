@@ -97,7 +97,7 @@ class Lowering {
     v.attributes = attributes;
     v.rank = node.rank;
     v.dtype = node.dtype;
-    const bool wants_row_major = op.view != nullptr ? !can_view(v, node.shape(), inputs[0]) : op.run != nullptr && !op.takes_strides;
+    const bool wants_row_major = op.view != nullptr ? !can_view(v, node.shape(), inputs[0]) : !op.elementwise && !op.takes_strides;
     if (wants_row_major) {
       for (Id& input : inputs) input = contiguous(input);
     }
@@ -226,7 +226,10 @@ class Lowering {
     if (one) y.shape = {};
     if (op.elementwise) {
       run_elementwise(block_kernel(op, {inputs.data(), inputs.size()}), v.attributes, y, {inputs.data(), inputs.size()});
-    } else {
+    } else if (op.run_rows != nullptr && y.size() != 0) {
+      const Index width = op.row_width(v.attributes, y, {inputs.data(), inputs.size()});
+      op.run_rows(v.attributes, {y.data, 0, y.size() / width, width}, y, {inputs.data(), inputs.size()});
+    } else if (op.run != nullptr) {
       op.run(v.attributes, y, {inputs.data(), inputs.size()});
     }
     constexpr std::array<Index, max_rank> zeros{};
