@@ -66,14 +66,23 @@ struct Add {
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {
-    const auto input = [&](std::size_t i) { return ConstBlock<T>(static_cast<const T*>(inputs[i]), count); };
-    Block<T> y(output, count);
-    if (inputs.size() == 1) {
-      y = input(0);
+    const auto input = [&](std::size_t i, Index first, Index n) {
+      return ConstBlock<T>(static_cast<const T*>(inputs[i]) + first, n);
+    };
+    if (inputs.size() <= 2) {
+      Block<T> y(output, count);
+      if (inputs.size() == 1) y = input(0, 0, count);
+      if (inputs.size() == 2) y = input(0, 0, count) + input(1, 0, count);
       return;
     }
-    y = input(0) + input(1);
-    for (std::size_t i = 2; i < inputs.size(); ++i) y = y + input(i);
+    constexpr Index piece = 64;
+    for (Index first = 0; first < count; first += piece) {
+      const Index n = std::min(piece, count - first);
+      // Not in the output itself, which may be where one of the inputs is.
+      Eigen::Array<T, Eigen::Dynamic, 1, 0, piece, 1> sum = input(0, first, n) + input(1, first, n);
+      for (std::size_t i = 2; i < inputs.size(); ++i) sum = sum + input(i, first, n);
+      Block<T>(output + first, n) = sum;
+    }
   }
   static Tensor vjp(std::size_t, const Tensor& g, std::span<const Tensor>, const Tensor&) { return g; }
   static Samples samples() {

@@ -124,7 +124,7 @@ class Plan::Machine {
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
     e.rows = size / e.width;
     e.part = std::clamp<Index>(e.lead->part_rows(e.attributes, e.output, e.inputs), 1, e.rows);
-    if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width)};
+    if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
   }
 
   void add_member(Executable& e, Id id, std::uint32_t m) {
@@ -149,7 +149,7 @@ class Plan::Machine {
       output = e.blocks.add_array(v.dtype);
       uses_.push_back({id, 0, number(), Use::Where::operand, output});
     }
-    operands_[id] = {number(), output};
+    operands_[id] = {number(), output, {}};
     e.blocks.add_instruction(block_kernel(*v.operation, arrays_), v.attributes, inputs_, output);
   }
 

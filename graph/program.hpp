@@ -16,6 +16,7 @@ struct Passes {
   bool simplify = true;  ///< equal nodes once, constants at planning time, nothing for x * 1 and x + 0
   bool fuse = true;      ///< elementwise ops run with what they follow, block by block
   bool reuse = true;     ///< memory is used again once nobody reads it, and updates are done in place
+  bool cache = true;     ///< the plan is kept for other graphs of the same structure
   friend bool operator==(const Passes&, const Passes&) = default;
 };
 

@@ -156,6 +156,7 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
   if (program) {
     begin(steps_ + 1);
   } else {
+    // Gone before the run, so that parameters have no other owners then.
     std::vector<Tensor> results;
     for (const std::uint32_t k : snapshot.held) results.emplace_back(snapshot.nodes[k]);
     const std::vector<Cell> cells = next_cells(all_gradients());
