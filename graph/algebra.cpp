@@ -201,7 +201,13 @@ Tensor add(std::span<const Tensor> terms) {
   return apply_all(Add{}, std::vector<Operand>(terms.begin(), terms.end()));
 }
 
-Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) { return apply(Sum{axes, shape}, {x}); }
+Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
+  if (x.tensor() != nullptr && *x.tensor() && contains(numeric, x.tensor()->dtype()) &&
+      x.tensor()->numel() == numel(shape)) {
+    return reshape(x, Dims(shape));  // one term each
+  }
+  return apply(Sum{axes, shape}, {x});
+}
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
   if (x.tensor() != nullptr && *x.tensor() && same(x.tensor()->shape(), shape)) return *x.tensor();

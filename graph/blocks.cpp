@@ -48,6 +48,21 @@ void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index
   }
 }
 
+// One element, `count` times.
+void fill(std::byte* to, const std::byte* element, std::size_t size, Index count) {
+  const auto n = static_cast<std::size_t>(count);
+  switch (size) {
+    case 1:
+      std::fill_n(to, n, *element);
+      break;
+    case 4:
+      std::fill_n(reinterpret_cast<std::uint32_t*>(to), n, *reinterpret_cast<const std::uint32_t*>(element));
+      break;
+    default:
+      std::fill_n(reinterpret_cast<std::uint64_t*>(to), n, *reinterpret_cast<const std::uint64_t*>(element));
+  }
+}
+
 // The strides with which an input runs along with an output of shape `shape`.
 std::array<Index, max_rank> aligned_strides(const Array& x, Dims shape) {
   std::array<Index, max_rank> aligned{};
@@ -192,7 +207,10 @@ void Blocks::run(Index begin, Index end, std::byte* scratch) const {
   for (Index first = begin; first < end; first += block_) {
     const Index count = std::min(block_, end - first);
     for (const Feed& feed : feeds_) {
-      if (feed.same_everywhere && first != begin) continue;
+      if (feed.same_everywhere) {
+        if (first == begin) fill(scratch + feed.number * register_bytes_, feed.data, size_of(feed.dtype), count);
+        continue;
+      }
       const Array x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};
       gather(x, first, count, scratch + feed.number * register_bytes_);
     }

@@ -273,9 +273,14 @@ std::uint32_t Plan::storage_of(std::size_t i) const {
   return at.kind == Placement::Kind::output ? at.output : no_id;
 }
 
+std::byte* Plan::data_of(std::size_t i) const {
+  const Value& v = program_.values[program_.outputs[i]];
+  return machine_->address(v.buffer) + v.offset;
+}
+
 Plan::Values Plan::values(std::size_t i) const {
   const Value& v = program_.values[program_.outputs[i]];
-  Values values{{Shape(program_.shape_of(v)), v.dtype}, {}, machine_->address(v.buffer) + v.offset, program_.strides_of(v)};
+  Values values{{Shape(program_.shape_of(v)), v.dtype}, {}, data_of(i), program_.strides_of(v)};
   if (v.buffer < program_.input_count) {
     values.storage = inputs_[v.buffer]->storage;
   } else {

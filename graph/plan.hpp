@@ -40,7 +40,8 @@ class Plan {
     std::byte* data;
     Dims strides;  ///< empty when row-major
   };
-  /// After a run: output `i`.
+  /// After a run: output `i`, and where its first element is.
+  std::byte* data_of(std::size_t i) const;
   Values values(std::size_t i) const;
   /// The values of output `i` become those of `node`, which has its shape.
   void give_values(std::size_t i, Node& node) const;

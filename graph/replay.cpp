@@ -66,8 +66,8 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
   plan_->run(inputs_, owned_, targets_);
   for (const State& cell : cells_) {
     if (cell.output == no_id) continue;
+    if (*cell.tensor && cell.tensor->node()->data == plan_->data_of(cell.output)) continue;  // in place
     const Plan::Values values = plan_->values(cell.output);
-    if (*cell.tensor && cell.tensor->node()->data == values.data) continue;  // in place
     const Node* old = cell.tensor->node();
     const bool is_variable = old != nullptr && old->operation == &variable_leaf;
     Tensor next = make_leaf(is_variable ? variable_leaf : constant_leaf, values.spec, values.storage, values.data, values.strides);
