@@ -114,7 +114,8 @@ void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
 }
 
 Blocks::Operand Blocks::add_array(DType dtype) {
-  places_.push_back({.kind = Kind::memory, .element = static_cast<std::uint8_t>(size_of(dtype))});
+  const auto element = static_cast<std::uint8_t>(size_of(dtype));
+  places_.push_back({.kind = Kind::memory, .element = element, .step = element});
   return static_cast<Operand>(places_.size() - 1);
 }
 
@@ -144,7 +145,7 @@ Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
     number = free_.back();
     free_.pop_back();
   }
-  places_.push_back({.kind = Kind::scratch, .element = static_cast<std::uint8_t>(size_of(dtype)), .number = number});
+  places_.push_back({.number = number, .kind = Kind::scratch, .element = static_cast<std::uint8_t>(size_of(dtype))});
   return static_cast<Operand>(places_.size() - 1);
 }
 
@@ -153,7 +154,8 @@ void Blocks::release(Operand reg) {
 }
 
 Blocks::Operand Blocks::add_panel(DType dtype, Index elements) {
-  places_.push_back({.kind = Kind::panel, .element = static_cast<std::uint8_t>(size_of(dtype))});
+  const auto element = static_cast<std::uint8_t>(size_of(dtype));
+  places_.push_back({.kind = Kind::panel, .element = element, .step = element});
   panel_bytes_ = static_cast<std::size_t>(elements) * size_of(dtype);
   return static_cast<Operand>(places_.size() - 1);
 }
@@ -175,6 +177,10 @@ void Blocks::finish(Index count) {
   register_bytes_ = (static_cast<std::size_t>(block_) * element + 63) / 64 * 64;
   panel_offset_ = registers_ * register_bytes_;
   scratch_bytes_ = panel_offset_ + panel_bytes_;
+  for (Place& place : places_) {
+    const std::size_t offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
+    if (place.kind != Kind::memory) place.data = reinterpret_cast<std::byte*>(offset);
+  }
 }
 
 Index Blocks::grain() const {
@@ -189,15 +195,9 @@ std::byte*& Blocks::data_of(Operand operand) {
   return feeds_[feed_of_[operand]].data;
 }
 
-std::byte* Blocks::address(const Place& place, Index first, Index panel_first, std::byte* scratch) const {
-  switch (place.kind) {
-    case Kind::memory:
-      return place.data + first * place.element;
-    case Kind::scratch:
-      return scratch + place.number * register_bytes_;
-    default:
-      return scratch + panel_offset_ + (first - panel_first) * place.element;
-  }
+inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* scratch) const {
+  if (kind == Kind::memory) return data + first * step;
+  return scratch + reinterpret_cast<std::uintptr_t>(data) + (first - panel_first) * step;
 }
 
 void Blocks::run(Index begin, Index end, std::byte* scratch) const {
@@ -217,10 +217,10 @@ void Blocks::run(Index begin, Index end, std::byte* scratch) const {
     for (const Instruction& instruction : instructions_) {
       const Operand* operand = operands_.data() + instruction.first_operand;
       for (std::uint32_t i = 0; i < instruction.input_count; ++i, ++operand) {
-        inputs[i] = address(places_[*operand], first, begin, scratch);
+        inputs[i] = places_[*operand].at(first, begin, scratch);
       }
       instruction.kernel(instruction.attributes, {inputs, instruction.input_count},
-                         address(places_[*operand], first, begin, scratch), count);
+                         places_[*operand].at(first, begin, scratch), count);
     }
   }
 }

@@ -56,10 +56,12 @@ class Blocks {
  private:
   enum class Kind : std::uint8_t { memory, scratch, panel };
   struct Place {
-    Kind kind = Kind::memory;
-    std::uint8_t element = 0;   // bytes
+    std::byte* data = nullptr;  // memory: of the first element; else the offset in the scratch memory
     std::uint32_t number = 0;   // of the register
-    std::byte* data = nullptr;  // memory: of the first element
+    Kind kind = Kind::memory;
+    std::uint8_t element = 0;  // bytes
+    std::uint8_t step = 0;     // from one element to the next; 0 where each block begins at the same place
+    std::byte* at(Index first, Index panel_first, std::byte* scratch) const;
   };
   struct Instruction {
     BlockKernel kernel;
@@ -75,8 +77,6 @@ class Blocks {
     bool same_everywhere = false;
     std::uint32_t number = 0;
   };
-  std::byte* address(const Place& place, Index first, Index panel_first, std::byte* scratch) const;
-
   std::vector<Place> places_;
   std::vector<Operand> operands_;
   std::vector<Instruction> instructions_;

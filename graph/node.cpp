@@ -73,18 +73,21 @@ void destroy(Node* node) noexcept {
   }
 }
 
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs, Dims shape,
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs, Dims shape,
                  DType dtype) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
   Node* node = new_node(operation, count, shape, dtype, reserves_strides(operation));
   Tensor handle(node);
-  std::uninitialized_move(inputs.begin(), inputs.end(), node->inputs().data());
   node->input_count = count;
-  if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  node->place = Scope::current();
-  node->reverse = ReversePass::is_on();
+  Tensor* input = node->inputs().data();
   bool tracked = false;
-  for (const Tensor& input : node->inputs()) tracked |= input.node()->tracked;
+  for (Node* from : inputs) {
+    new (input++) Tensor(from);
+    tracked |= from->tracked;
+  }
+  if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
+  node->place = Ref<Place>(Scope::current());
+  node->reverse = ReversePass::is_on();
   node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
   return handle;
 }

@@ -35,14 +35,8 @@ class Plan::Machine {
 
   void set_address(Id buffer, std::byte* address) {
     Buffer& b = buffers_[buffer];
-    if (b.address == address) return;
-    b.address = address;
-    for (std::uint32_t i = 0; i < b.slot_count; ++i) {
-      const Slot& slot = slots_[b.first_slot + i];
-      *slot.pointer = address + slot.offset;
-    }
+    if (b.address != address) move(b, address);
   }
-
   std::byte* address(Id buffer) const { return buffers_[buffer].address; }
 
   void run(std::byte* arena) {
@@ -50,7 +44,8 @@ class Plan::Machine {
       arena_ = arena;
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
-    for (const Executable& e : executables_) run(e);
+    const Scratch scratch(scratch_bytes_);
+    for (const Executable& e : executables_) run(e, scratch.data());
   }
 
  private:
@@ -71,11 +66,14 @@ class Plan::Machine {
     // Of a lead that computes rows.
     Index rows = 0;
     Index width = 0;
-    Index part = 0;
+    Index part = 0;  // of the rows, or of the elements if there is no lead
     bool to_panel = false;
-    // What follows.
+    // What follows, over so many elements.
     Index count = 0;
     Blocks blocks;
+
+    Index length() const { return lead != nullptr ? rows : count; }
+    Index parts() const { return part == 0 ? 0 : (length() + part - 1) / part; }
   };
   struct Use {  // an address that is needed, noted until all containers have their final places
     enum class Where : std::uint8_t { output, input, operand };
@@ -85,6 +83,14 @@ class Plan::Machine {
     Where where;
     std::uint32_t number;
   };
+
+  void move(Buffer& buffer, std::byte* address) {
+    buffer.address = address;
+    for (std::uint32_t i = 0; i < buffer.slot_count; ++i) {
+      const Slot& slot = slots_[buffer.first_slot + i];
+      *slot.pointer = address + slot.offset;
+    }
+  }
 
   const Value& value(Id id) const { return program_.values[id]; }
   bool is_scratch(Id id) const { return placement_.places[id].kind == Placement::Kind::scratch; }
@@ -98,7 +104,9 @@ class Plan::Machine {
     if (!step.members.empty()) {
       e.count = numel(program_.shape_of(value(step.members[0])));
       e.blocks.finish(e.count);
+      if (step.lead == no_id) e.part = e.blocks.grain();
     }
+    scratch_bytes_ = std::max(scratch_bytes_, e.blocks.scratch_bytes());
   }
 
   void find_last_readers(const Step& step) {
@@ -192,25 +200,27 @@ class Plan::Machine {
     last_reader_ = {};
   }
 
-  static void run(const Executable& e) {
-    if (e.lead == nullptr) {
-      parallel_for(e.count, e.blocks.grain(), [&](Index first, Index last) {
-        const Scratch scratch(e.blocks.scratch_bytes());
-        e.blocks.run(first, last, scratch.data());
-      });
-    } else if (e.lead->run_rows == nullptr) {
+  static void run(const Executable& e, std::byte* scratch) {
+    if (e.lead != nullptr && e.lead->run_rows == nullptr) {
       e.lead->run(e.attributes, e.output, e.inputs);
+    } else if (e.parts() <= 1) {
+      run_part(e, 0, e.length(), scratch);
     } else {
-      parallel_for(e.rows, e.part, [&](Index first, Index last) { run_rows(e, first, last); });
+      parallel_for(e.length(), e.part, [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_part(e, first, last, own.data());
+      });
     }
   }
 
-  static void run_rows(const Executable& e, Index first, Index last) {
-    const Scratch scratch(e.blocks.scratch_bytes());
-    std::byte* data = e.to_panel ? e.blocks.panel(scratch.data())
-                                 : e.output.as<std::byte>() + first * e.width * static_cast<Index>(size_of(e.output.dtype));
+  // Rows of the lead and what follows them; without a lead, elements.
+  static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
+    if (first == last) return;
+    if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
+    const Index element = static_cast<Index>(size_of(e.output.dtype));
+    std::byte* data = e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
-    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch.data());
+    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
   }
 
   struct Known {
@@ -225,6 +235,7 @@ class Plan::Machine {
   std::vector<Slot> slots_;
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
   // While it is being built.
   std::vector<Use> uses_;
   std::vector<Known> operands_;   // by value: what a step computes
@@ -253,7 +264,7 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
     Node* place = nullptr;
     if (output.donor != no_id && !owned.empty() && is_free(inputs[output.donor], owned[output.donor])) {
       place = inputs[output.donor];
-    } else if (!targets.empty() && targets[o] != nullptr && is_free(targets[o], 1) && std::ranges::find(inputs, targets[o]) == inputs.end()) {
+    } else if (!targets.empty() && targets[o] != nullptr && is_free(targets[o], 1)) {
       place = targets[o];
     }
     if (place != nullptr) {

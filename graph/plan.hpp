@@ -30,8 +30,8 @@ class Plan {
 
   /// Computes all outputs from the values of `inputs`. The storage of input i is written to, where that saves memory, if
   /// at most `owned[i]` handles refer to the node and nothing else to its storage; none `owned` means never. An output
-  /// that finds no such input goes to the storage of its `target`, if nothing else refers to that (and it is not an
-  /// input), and else to a new one. Throws what the ops throw: such storage may then be written in part.
+  /// that finds no such input goes to the storage of its `target`, which is no input, if nothing else refers to that,
+  /// and else to a new one. Throws what the ops throw: such storage may then be written in part.
   void run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned, std::span<Node* const> targets = {});
 
   struct Values {

@@ -30,7 +30,12 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   }
   for (const Tensor& result : results) results_.push_back(output_of(snapshot, result));
   targets_.resize(plan_->placement().outputs.size());
-  for (const Cell& cell : cells) cells_.push_back({cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id});
+  for (const Cell& cell : cells) {
+    State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
+    const bool is_read = cell.tensor->node() != nullptr && std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
+    if (state.output != no_id && !is_read) state.storage = plan_->storage_of(state.output);
+    cells_.push_back(state);
+  }
 }
 
 std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) const {
@@ -57,11 +62,8 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
         owned_.push_back(0);
     }
   }
-  std::ranges::fill(targets_, nullptr);
   for (const State& cell : cells_) {
-    if (cell.output == no_id || !*cell.tensor) continue;
-    const std::uint32_t storage = plan_->storage_of(cell.output);
-    if (storage != no_id) targets_[storage] = cell.tensor->node();
+    if (cell.storage != no_id) targets_[cell.storage] = cell.tensor->node();
   }
   plan_->run(inputs_, owned_, targets_);
   for (const State& cell : cells_) {

@@ -37,7 +37,8 @@ class Replay {
   };
   struct State {
     Tensor* tensor;
-    std::uint32_t output;  // of the plan; `no_id` when only read
+    std::uint32_t output;   // of the plan; `no_id` when only read
+    std::uint32_t storage;  // which of its storages that is, where the cell's own may be taken; or `no_id`
   };
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   std::uint32_t output_of(const Snapshot& snapshot, const Tensor& tensor) const;
