@@ -37,19 +37,15 @@ Array row_major_copy(const Array& x, Few<Ref<Storage>>& keep) {
   return {storage->data, x.dtype, x.shape, {}};
 }
 
-// Part by part, on several threads where that is worth it.
+// In as many parts as there are threads, as far as each is worth one: the bits of a row are the same in any.
 void run_by_rows(const Operation& op, const void* attributes, const Array& y, std::span<const Array> inputs) {
   if (y.size() == 0) return;
   const Index width = op.row_width(attributes, y, inputs), rows = y.size() / width;
-  const Index part = op.part_rows(attributes, y, inputs);
-  const auto run = [&](Index first, Index last) {
+  const Index worth = rows * op.row_cost(attributes, y, inputs) / block_cost;
+  const Index parts = worth > 1 ? std::min<Index>({worth, get_num_threads(), rows}) : 1;
+  parallel_for(rows, (rows - 1) / parts + 1, [&](Index first, Index last) {
     auto* data = y.as<std::byte>() + static_cast<std::size_t>(first * width) * size_of(y.dtype);
     op.run_rows(attributes, {data, first, last - first, width}, y, inputs);
-  };
-  if (rows <= part) return run(0, rows);
-  const Index together = block_cost / std::max<Index>(part * op.row_cost(attributes, y, inputs), 1) + 1;
-  parallel_for((rows - 1) / part + 1, together, [&](Index first, Index last) {
-    for (Index k = first; k < last; ++k) run(k * part, std::min(rows, (k + 1) * part));
   });
 }
 
