@@ -22,11 +22,11 @@
 //   arrays.
 //   rows         the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose
 //   output is
-//                a matrix of independent rows. It computes those that it is asked for, and of y reads only
-//                shape and dtype. Threads and fusion come from that. Further, where the defaults do not fit:
-//                row_width(y, x...) (the last axis of y), row_cost(y, x...) in ns (that of writing it) and
-//                part_rows(y, x...), how many to compute at a time (output at home in the cache, some 20 us
-//                of work). They may look at shapes alone.
+//                a matrix of independent rows. It computes those that it is asked for, the same bits
+//                whichever they are; threads and fusion come from that. Of y it reads shape and dtype only.
+//                Where the defaults do not fit: row_width(y, x...) (the last axis of y), row_cost(y, x...),
+//                roughly, in ns (that of writing it), and part_rows(y, x...), how many to compute at a time
+//                so that what uses them finds them in the cache (256 KiB).
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error.
@@ -366,9 +366,7 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
   } else {
     constexpr Index bytes = 256 * 1024;
     const Index width = row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype));
-    const Index fitting = bytes / std::max<Index>(width, 1);
-    const Index worthwhile = block_cost / std::max<Index>(row_cost<Op>(attributes, y, inputs), 1);
-    return std::max<Index>(std::min(fitting, worthwhile), 1);
+    return bytes / std::max<Index>(width, 1) + 1;
   }
 }
 

@@ -104,7 +104,7 @@ struct Operation {
   using AboutRows = Index (*)(const void*, const Array& output, std::span<const Array> inputs);
   AboutRows row_width = nullptr;  ///< elements in a row
   AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
-  AboutRows part_rows = nullptr;  ///< how many to compute at a time; other parts may give other last bits
+  AboutRows part_rows = nullptr;  ///< how many to compute at a time; it does not change their bits
   bool takes_strides = false;     ///< the kernel reads strided inputs itself; else it gets row-major ones
   bool uniform = false;           ///< every element is the same: `run` computes one
 

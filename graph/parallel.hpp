@@ -1,5 +1,5 @@
-// Splitting work over threads. The blocks are fixed by the work alone and each is computed by one thread, so
-// results are the same bit for bit however many threads there are.
+// Splitting work over threads. Results must be the same bit for bit however many there are: either the blocks
+// are fixed by the work alone, or it does not matter where they begin.
 #pragma once
 #include <memory>
 #include <type_traits>
