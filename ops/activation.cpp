@@ -46,8 +46,8 @@ Tensor gelu_vjp(const Operand& g, const Operand& x) { return apply<GeluVjp>(g, x
 
 }  // namespace
 
-Tensor gelu(const Operand& x, Gelu form) {
-  if (form == Gelu::erf) return apply<GeluOfErf>(x);
+Tensor gelu(const Operand& x, GeluForm form) {
+  if (form == GeluForm::erf) return apply<GeluOfErf>(x);
   const double slope = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
   return x * 0.5 * (1 + tanh((x + pow(x, 3) * 0.044715) * slope));
 }
