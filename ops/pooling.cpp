@@ -1,7 +1,10 @@
 #include <gradweave/ops/pooling.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -27,15 +30,38 @@ struct Windows {
   bool halves() const { return window == Pair(2) && stride == Pair(2); }
 };
 
+// Rows of windows of 2x2, as most networks have them: these two loops vectorise.
+template <class T>
+void max_of_pairs(const T* top, const T* below, Index count, T* y) {
+  for (Index j = 0; j < count; ++j) {
+    y[j] = larger(larger(top[2 * j], top[2 * j + 1]), larger(below[2 * j], below[2 * j + 1]));
+  }
+}
+// Each element in turn takes what is left of the cotangent unless it is less than the largest.
+template <class T>
+void scatter_to_pairs(const T* __restrict g, const T* __restrict largest, const T* __restrict top,
+                      const T* __restrict below, Index count, T* __restrict to, T* __restrict to_below) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  for (Index j = 0; j < count; ++j) {
+    Bits left = std::bit_cast<Bits>(g[j]);
+    const auto taken_by = [&](T x) {
+      const Bits passes = Bits(0) - static_cast<Bits>(x < largest[j]), taken = left & ~passes;
+      left &= passes;
+      return std::bit_cast<T>(taken);
+    };
+    to[2 * j] = taken_by(top[2 * j]);
+    to[2 * j + 1] = taken_by(top[2 * j + 1]);
+    to_below[2 * j] = taken_by(below[2 * j]);
+    to_below[2 * j + 1] = std::bit_cast<T>(left);
+  }
+}
+
 template <class T>
 void max_of_windows(const Windows& w, const T* x, T* y) {
   for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
     const T* top = x + i * w.stride.rows * w.size.cols;
-    if (w.halves()) {  // as most networks have it: vectorises
-      const T* below = top + w.size.cols;
-      for (Index j = 0; j < w.count.cols; ++j) {
-        y[j] = larger(larger(top[2 * j], top[2 * j + 1]), larger(below[2 * j], below[2 * j + 1]));
-      }
+    if (w.halves()) {
+      max_of_pairs(top, top + w.size.cols, w.count.cols, y);
       continue;
     }
     for (Index j = 0; j < w.count.cols; ++j) y[j] = top[j * w.stride.cols];
@@ -72,20 +98,13 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
     std::fill_n(dx, w.size.rows * w.size.cols, T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
-  for (Index i = 0; i < w.count.rows; ++i, g += w.count.cols) {
-    const T *top = x + 2 * i * w.size.cols, *below = top + w.size.cols;
-    T *to = dx + 2 * i * w.size.cols, *to_below = to + w.size.cols;
-    for (Index j = 0; j < w.count.cols; ++j) {  // vectorises
-      const T a = top[2 * j], b = top[2 * j + 1], c = below[2 * j], d = below[2 * j + 1];
-      const T most = larger(larger(a, b), larger(c, d));
-      const T to_a = a < most ? T(0) : g[j], after_a = a < most ? g[j] : T(0);
-      const T to_b = b < most ? T(0) : after_a, after_b = b < most ? after_a : T(0);
-      to[2 * j] = to_a;
-      to[2 * j + 1] = to_b;
-      to_below[2 * j] = c < most ? T(0) : after_b;
-      to_below[2 * j + 1] = c < most ? after_b : T(0);
-    }
-    if (w.size.cols % 2 == 1) to[w.size.cols - 1] = to_below[w.size.cols - 1] = 0;
+  std::vector<T> largest(static_cast<std::size_t>(w.count.cols));
+  for (Index i = 0; i < w.count.rows; ++i) {
+    const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
+    max_of_pairs(x + row, x + below, w.count.cols, largest.data());
+    scatter_to_pairs(g + i * w.count.cols, largest.data(), x + row, x + below, w.count.cols, dx + row,
+                     dx + below);
+    if (w.size.cols % 2 == 1) dx[below - 1] = dx[below + w.size.cols - 1] = 0;
   }
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
