@@ -92,7 +92,9 @@ class Reverse {
   }
   static Tensor sum(std::span<const Tensor> terms) {
     const Operation& op = *terms[0].node()->operation;
-    const auto alike = [&](const Tensor& t) { return t.node()->operation == &op && t.node()->input_count > 0; };
+    const auto alike = [&](const Tensor& t) {
+      return t.node()->operation == &op && t.node()->input_count > 0;
+    };
     if (op.sum_of != nullptr && std::ranges::all_of(terms, alike)) {
       if (Tensor shorter = op.sum_of(terms)) return shorter;
     }
