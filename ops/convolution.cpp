@@ -7,7 +7,7 @@
 #include <gradweave/ops/convolution.hpp>
 
 #include <algorithm>
-#include <numeric>
+#include <cstdlib>
 #include <vector>
 
 #include <fmt/format.h>
@@ -23,6 +23,18 @@ template <class T>
 constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
 template <class T>
 constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
+
+// Rows are short: a call of memcpy would take longer than the copy.
+template <class T>
+void copy_row(const T* from, Index count, T* to) {
+  using namespace Eigen::internal;
+  if (count < lanes<T>) {
+    for (Index k = 0; k < count; ++k) to[k] = from[k];
+    return;
+  }
+  for (Index k = 0; k + lanes<T> <= count; k += lanes<T>) pstoreu(to + k, ploadu<Packet<T>>(from + k));
+  pstoreu(to + count - lanes<T>, ploadu<Packet<T>>(from + count - lanes<T>));
+}
 
 struct Geometry {
   Index channels, outputs, groups;  // of all groups
@@ -101,25 +113,25 @@ struct Geometry {
   template <class T>
   void spread(const T* x, T* scratch) const {
     for_rows([&](Index from, Index to, Index n) {
+      if (stride.cols == 1) return copy_row(x + from, n, scratch + to);
       for (Index k = 0; k < n; ++k) scratch[to + k] = x[from + k * stride.cols];
     });
   }
   template <class T>
   void collect(const T* scratch, T* x) const {
     for_rows([&](Index to, Index from, Index n) {
+      if (stride.cols == 1) return copy_row(scratch + from, n, x + to);
       for (Index k = 0; k < n; ++k) x[to + k * stride.cols] = scratch[from + k];
     });
   }
   // Outputs with the gaps between their rows, which stay zero, and without.
   template <class T>
   void widen(const T* y, T* scratch) const {
-    for_output_rows<T>(
-        [&](Index packed, Index apart) { std::copy_n(y + packed, count.cols, scratch + apart); });
+    for_output_rows<T>([&](Index packed, Index apart) { copy_row(y + packed, count.cols, scratch + apart); });
   }
   template <class T>
   void narrow(const T* scratch, T* y) const {
-    for_output_rows<T>(
-        [&](Index packed, Index apart) { std::copy_n(scratch + apart, count.cols, y + packed); });
+    for_output_rows<T>([&](Index packed, Index apart) { copy_row(scratch + apart, count.cols, y + packed); });
   }
 
  private:
@@ -131,14 +143,18 @@ struct Geometry {
   }
 };
 
-// Calls f(first, size) for nearly equal parts of at most `most`.
-template <class F>
-void for_parts(Index total, Index most, const F& f) {
-  const Index parts = (total + most - 1) / most;
-  for (Index part = 0; part < parts; ++part) {
-    const Index first = part * total / parts;
-    f(first, (part + 1) * total / parts - first);
+// Nearly equal parts of at most `most`.
+struct Part {
+  Index first, size;
+};
+std::vector<Part> parts_of(Index total, Index most) {
+  const Index count = (total + most - 1) / most;
+  std::vector<Part> parts;
+  for (Index k = 0; k < count; ++k) {
+    const Index first = k * total / count;
+    parts.push_back({first, (k + 1) * total / count - first});
   }
+  return parts;
 }
 
 // Calls f<size>() with a size of 1 to `most` as a constant.
@@ -150,44 +166,80 @@ void with_constant(Index size, const F& f) {
   }
 }
 
-// The product of a small matrix with the rows of a picture: row to[m] of y, along all positions, gains the
-// sum over d of weight(d, m) times row from[d] of x. Rows are given by where they begin and may overlap.
+// The product of a small matrix with the rows of a picture: row to[m] of y, along all positions, becomes (or
+// gains) the sum over d of weight(d, m) times row from[d] of x. Rows are given by where they begin; those of
+// y may overlap when they gain.
 template <class T>
 class Product {
  public:
   template <class Weight>
-  Product(Index depth, Index outputs, const Weight& weight) : depth_(depth), outputs_(outputs) {
-    packed_.reserve(static_cast<std::size_t>(depth * outputs));
-    for_parts(depth, deepest, [&](Index d0, Index deep) {
-      for_parts(outputs, widest, [&](Index m0, Index many) {
-        for (Index d = d0; d < d0 + deep; ++d) {
-          for (Index m = m0; m < m0 + many; ++m) packed_.push_back(weight(d, m));
+  Product(std::vector<Index> from, std::vector<Index> to, const Weight& weight)
+      : from_(std::move(from)),
+        to_(std::move(to)),
+        deep_(parts_of(static_cast<Index>(from_.size()), 256)),
+        wide_(parts_apart(to_)) {
+    packed_.reserve(from_.size() * to_.size());
+    for (const Part& deep : deep_) {
+      for (const Part& wide : wide_) {
+        for (Index d = deep.first; d < deep.first + deep.size; ++d) {
+          for (Index m = wide.first; m < wide.first + wide.size; ++m) packed_.push_back(weight(d, m));
         }
-      });
-    });
+      }
+    }
   }
 
-  void add_to(T* y, const Index* to, const T* x, const Index* from, Index positions) const {
-    for_parts(depth_, deepest, [&](Index d0, Index deep) {
-      for (Index p = 0; p < positions; p += tile<T>) {
-        for_parts(outputs_, widest, [&](Index m0, Index many) {
-          const T* weight = packed_.data() + d0 * outputs_ + m0 * deep;
-          with_constant<widest>(many,
-                                [&]<Index M>() { add<M>(weight, deep, x + p, from + d0, y + p, to + m0); });
-        });
-      }
-    });
-  }
+  void set(T* y, const T* x, Index positions) const { run<false>(y, x, positions); }
+  void add_to(T* y, const T* x, Index positions) const { run<true>(y, x, positions); }
 
  private:
-  static constexpr Index widest = 6;     // rows at a time, so that the running sums stay in registers
-  static constexpr Index deepest = 256;  // factors at a time, so that they stay in the cache
+  static constexpr Index widest = 6;              // so that the running sums stay in registers
+  static constexpr Index stretch = 16 * tile<T>;  // so that what is read stays in the cache
 
-  template <Index M>
-  static void add(const T* weight, Index depth, const T* x, const Index* from, T* y, const Index* to) {
+  // Rows that are worked on at a time, which must not overlap within a tile.
+  static std::vector<Part> parts_apart(const std::vector<Index>& rows) {
+    std::vector<Part> parts;
+    for (auto row = rows.begin(); row != rows.end(); ++row) {
+      const auto clear = [&](Index other) { return std::abs(*row - other) >= tile<T>; };
+      if (!parts.empty() && parts.back().size < widest && std::all_of(row - parts.back().size, row, clear)) {
+        ++parts.back().size;
+      } else {
+        parts.push_back({row - rows.begin(), 1});
+      }
+    }
+    return parts;
+  }
+
+  template <bool gains>
+  void run(T* y, const T* x, Index positions) const {
+    for (const Part& deep : deep_) {
+      for (Index first = 0; first < positions; first += stretch) {
+        const Index end = std::min(first + stretch, positions);
+        for (const Part& wide : wide_) {
+          const T* weight =
+              packed_.data() + deep.first * static_cast<Index>(to_.size()) + wide.first * deep.size;
+          const Index *from = from_.data() + deep.first, *to = to_.data() + wide.first;
+          with_constant<widest>(wide.size, [&]<Index M>() {
+            for (Index p = first; p < end; p += tile<T>) {
+              if (gains || deep.first > 0) {
+                block<M, true>(weight, deep.size, x + p, from, y + p, to);
+              } else {
+                block<M, false>(weight, deep.size, x + p, from, y + p, to);
+              }
+            }
+          });
+        }
+      }
+    }
+  }
+
+  template <Index M, bool gains>
+  static void block(const T* weight, Index depth, const T* x, const Index* from, T* y, const Index* to) {
     using namespace Eigen::internal;
     Packet<T> left[M], right[M];
-    for (Index m = 0; m < M; ++m) left[m] = right[m] = pset1<Packet<T>>(T(0));
+    for (Index m = 0; m < M; ++m) {
+      left[m] = gains ? ploadu<Packet<T>>(y + to[m]) : pset1<Packet<T>>(T(0));
+      right[m] = gains ? ploadu<Packet<T>>(y + to[m] + lanes<T>) : pset1<Packet<T>>(T(0));
+    }
     for (Index d = 0; d < depth; ++d, weight += M) {
       const auto a = ploadu<Packet<T>>(x + from[d]), b = ploadu<Packet<T>>(x + from[d] + lanes<T>);
       for (Index m = 0; m < M; ++m) {
@@ -198,12 +250,14 @@ class Product {
     }
     for (Index m = 0; m < M; ++m) {
       T* at = y + to[m];
-      pstoreu(at, padd(ploadu<Packet<T>>(at), left[m]));
-      pstoreu(at + lanes<T>, padd(ploadu<Packet<T>>(at + lanes<T>), right[m]));
+      pstoreu(at, left[m]);
+      at += lanes<T>;
+      pstoreu(at, right[m]);
     }
   }
 
-  Index depth_, outputs_;
+  std::vector<Index> from_, to_;
+  std::vector<Part> deep_, wide_;
   std::vector<T> packed_;
 };
 
@@ -220,16 +274,15 @@ void convolve(const Geometry& g, Index images, const T* x, const T* weight, T* y
   const Index k = g.tap_count(), o = g.group_outputs();
   std::vector<Product<T>> products;
   for (Index group = 0; group < g.groups; ++group) {
-    products.emplace_back(k, o, [&](Index d, Index m) { return weight[(group * o + m) * k + d]; });
+    products.emplace_back(taps, rows, [&](Index d, Index m) { return weight[(group * o + m) * k + d]; });
   }
   std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
     g.spread(x + i * g.image_size(), spread.data());
-    std::fill(wide.begin(), wide.end(), T(0));
     for (Index group = 0; group < g.groups; ++group) {
-      products[static_cast<std::size_t>(group)].add_to(wide.data() + group * o * g.wide<T>(), rows.data(),
-                                                       spread.data() + group * g.group_channels() * g.channel,
-                                                       taps.data(), g.positions);
+      products[static_cast<std::size_t>(group)].set(wide.data() + group * o * g.wide<T>(),
+                                                    spread.data() + group * g.group_channels() * g.channel,
+                                                    g.positions);
     }
     g.narrow(wide.data(), y + i * g.output_size());
   }
@@ -240,9 +293,19 @@ template <class T>
 void convolve_back(const Geometry& g, Index images, const T* dy, const T* weight, T* dx) {
   const std::vector<Index> taps = g.taps(), rows = every(g.wide<T>(), g.group_outputs());
   const Index k = g.tap_count(), o = g.group_outputs();
+  // Taps that come together should lie apart: channels first, then rows, then columns.
+  std::vector<Index> order, to;
+  for (Index col = 0; col < g.window.cols; ++col) {
+    for (Index at = col; at < g.window.rows * g.window.cols; at += g.window.cols) {
+      for (Index tap = at; tap < k; tap += g.window.rows * g.window.cols) order.push_back(tap);
+    }
+  }
+  for (Index tap : order) to.push_back(taps[static_cast<std::size_t>(tap)]);
   std::vector<Product<T>> products;
   for (Index group = 0; group < g.groups; ++group) {
-    products.emplace_back(o, k, [&](Index d, Index m) { return weight[(group * o + d) * k + m]; });
+    products.emplace_back(rows, to, [&](Index d, Index m) {
+      return weight[(group * o + d) * k + order[static_cast<std::size_t>(m)]];
+    });
   }
   std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
@@ -250,8 +313,7 @@ void convolve_back(const Geometry& g, Index images, const T* dy, const T* weight
     std::fill(spread.begin(), spread.end(), T(0));
     for (Index group = 0; group < g.groups; ++group) {
       products[static_cast<std::size_t>(group)].add_to(spread.data() + group * g.group_channels() * g.channel,
-                                                       taps.data(), wide.data() + group * o * g.wide<T>(),
-                                                       rows.data(), g.positions);
+                                                       wide.data() + group * o * g.wide<T>(), g.positions);
     }
     g.collect(spread.data(), dx + i * g.image_size());
   }
@@ -284,6 +346,7 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
   constexpr Index stretch = 512;  // positions at a time, so that they stay in the cache
   const std::vector<Index> taps = g.taps();
   const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide<T>(), sums_row = k * lanes<T>;
+  const std::vector<Part> output_parts = parts_of(o, 3), tap_parts = parts_of(k, 4);
   std::vector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
   std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
@@ -293,17 +356,17 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
       for (Index p = 0; p < g.positions; p += stretch) {
         const T* from = spread.data() + group * g.group_channels() * g.channel + p;
         const Index run = std::min(stretch, g.positions - p);
-        for_parts(o, 3, [&](Index m0, Index many) {
-          const Index m = group * o + m0;
-          for_parts(k, 4, [&](Index n, Index taken) {
-            with_constant<3>(many, [&]<Index M>() {
-              with_constant<4>(taken, [&]<Index N>() {
-                add_dots<M, N>(wide.data() + m * wide_row + p, wide_row, from, taps.data() + n, run,
-                               sums.data() + m * sums_row + n * lanes<T>, sums_row);
+        for (const Part& rows : output_parts) {
+          const Index m = group * o + rows.first;
+          for (const Part& columns : tap_parts) {
+            with_constant<3>(rows.size, [&]<Index M>() {
+              with_constant<4>(columns.size, [&]<Index N>() {
+                add_dots<M, N>(wide.data() + m * wide_row + p, wide_row, from, taps.data() + columns.first,
+                               run, sums.data() + m * sums_row + columns.first * lanes<T>, sums_row);
               });
             });
-          });
-        });
+          }
+        }
       }
     }
   }
