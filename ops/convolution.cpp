@@ -24,16 +24,19 @@ constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
 template <class T>
 constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
 
-// Rows are short: a call of memcpy would take longer than the copy.
+// Rows are short, and a call of memcpy would take longer than the copy. The last packet overlaps the one
+// before.
 template <class T>
 void copy_row(const T* from, Index count, T* to) {
   using namespace Eigen::internal;
-  if (count < lanes<T>) {
-    for (Index k = 0; k < count; ++k) to[k] = from[k];
-    return;
+  for (Index k = 0; k < count; k += lanes<T>) {
+    const Index at = std::min(k, count - lanes<T>);
+    if (at >= 0) {
+      pstoreu(to + at, ploadu<Packet<T>>(from + at));
+    } else {
+      for (Index j = 0; j < count; ++j) to[j] = from[j];
+    }
   }
-  for (Index k = 0; k + lanes<T> <= count; k += lanes<T>) pstoreu(to + k, ploadu<Packet<T>>(from + k));
-  pstoreu(to + count - lanes<T>, ploadu<Packet<T>>(from + count - lanes<T>));
 }
 
 struct Geometry {
