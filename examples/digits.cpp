@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;
@@ -29,6 +30,7 @@ struct Options {
   int epochs = 40;
   Index batch = 16;
   std::uint64_t seed = 0;
+  int threads = get_num_threads();
 };
 
 const std::map<std::string, nn::Initializer> initializers = {
@@ -122,6 +124,7 @@ void run(const Options& options) {
                                  fmt::join(sizes, "-"), inputs, set.classes));
   }
 
+  set_num_threads(options.threads);
   nn::manual_seed(options.seed);
   const nn::Sequential network = make_network(options, sizes);
   const auto optimizer = make_optimizer(options, network.parameters());
@@ -188,6 +191,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "Digits in a step")->check(CLI::PositiveNumber);
   app.add_option("--init", options.init, "How weights begin")->check(CLI::IsMember(&initializers));
   app.add_option("--seed", options.seed, "Another seed, another beginning and order");
+  app.add_option("--threads", options.threads, "How many compute; the numbers do not depend on it");
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);

@@ -70,14 +70,24 @@ Tensor as_tensor(const Operation& op, std::size_t i, const Operand& input, DType
   return cast(tensor, wanted);
 }
 
-Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> inputs, DType common) {
-  if (op.infer == nullptr) {
-    Spec spec{Shape(inputs[0].node()->shape()), op.block_result[static_cast<std::size_t>(common)]};
-    for (const Tensor& input : inputs.subspan(1)) {
-      if (!same(input.node()->shape(), spec.shape)) spec.shape = broadcast(spec.shape, input.node()->shape());
-    }
-    return spec;
+// The shape that all inputs broadcast to: mostly that of one of them.
+Shape broadcast_all(std::span<const Tensor> inputs) {
+  Shape shape(inputs[0].node()->shape());
+  for (const Tensor& input : inputs.subspan(1)) {
+    if (!same(input.node()->shape(), shape)) shape = broadcast(shape, input.node()->shape());
   }
+  return shape;
+}
+const Node* widest(std::span<const Tensor> inputs) {
+  const Node* most = inputs[0].node();
+  for (const Tensor& input : inputs.subspan(1)) {
+    if (input.node()->rank > most->rank || !broadcasts_to(input.node()->shape(), most->shape())) most = input.node();
+  }
+  const auto broadcasts = [&](const Tensor& input) { return broadcasts_to(input.node()->shape(), most->shape()); };
+  return std::ranges::all_of(inputs, broadcasts) ? most : nullptr;
+}
+
+Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> inputs) {
   std::array<Spec, 4> few;
   if (inputs.size() <= few.size()) {
     std::transform(inputs.begin(), inputs.end(), few.begin(),
@@ -89,6 +99,16 @@ Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> 
   return op.infer(attributes, many);
 }
 
+Tensor add_node(const Operation& op, const void* attributes, std::span<Tensor> inputs, DType common) {
+  if (op.infer != nullptr) {
+    const Spec spec = infer(op, attributes, inputs);
+    return make_node(op, attributes, inputs, spec.shape, spec.dtype);
+  }
+  const DType dtype = op.block_result[static_cast<std::size_t>(common)];
+  if (const Node* most = widest(inputs)) return make_node(op, attributes, inputs, most->shape(), dtype);
+  return make_node(op, attributes, inputs, broadcast_all(inputs), dtype);
+}
+
 std::vector<Spec> specs_of(std::span<const Operand> inputs) {
   std::vector<Spec> specs;
   for (const Operand& input : inputs) {
@@ -98,23 +118,13 @@ std::vector<Spec> specs_of(std::span<const Operand> inputs) {
   return specs;
 }
 
-// The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and
-// shape.
-Tensor apply_alike(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
-  if (!op.elementwise || inputs.size() > 2 || op.fixed[0] || inputs[0].tensor() == nullptr) return {};
-  const Node& first = *inputs[0].tensor()->node();
-  if (!contains(op.dtypes, first.dtype)) return {};
-  std::array<Tensor, 2> tensors{*inputs[0].tensor()};
-  if (inputs.size() == 2) {
-    if (inputs[1].tensor() == nullptr) return {};
-    const Node& second = *inputs[1].tensor()->node();
-    if (second.dtype != first.dtype || !same(first.shape(), second.shape())) return {};
-    tensors[1] = *inputs[1].tensor();
-  }
-  const Spec spec{Shape(first.shape()), op.block_result[static_cast<std::size_t>(first.dtype)]};
-  Tensor result = make_node(op, attributes, {tensors.data(), inputs.size()}, spec);
-  result.node()->where = inputs[0].where();
-  return result;
+// Whether nothing is to be promoted: the inputs are tensors of one dtype that the op has a kernel for.
+std::optional<DType> one_dtype(const Operation& op, std::span<const Operand> inputs) {
+  if (inputs.empty() || inputs[0].tensor() == nullptr || op.fixed[0] || op.fixed[1] || op.fixed[2]) return {};
+  const DType dtype = inputs[0].tensor()->node()->dtype;
+  const auto alike = [&](const Operand& x) { return x.tensor() != nullptr && x.tensor()->node()->dtype == dtype; };
+  if (!contains(op.dtypes, dtype) || !std::ranges::all_of(inputs.subspan(1), alike)) return {};
+  return dtype;
 }
 
 }  // namespace
@@ -126,8 +136,8 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
       throw GraphError(fmt::format("{} of an empty Tensor", op.name));
   }
   try {
-    if (Tensor result = apply_alike(op, attributes, inputs)) return result;
-    const DType common = common_dtype(op, inputs);
+    const std::optional<DType> alike = one_dtype(op, inputs);
+    const DType common = alike ? *alike : common_dtype(op, inputs);
     std::array<Tensor, 4> few;
     std::vector<Tensor> many;
     std::span<Tensor> tensors(few.data(), std::min(inputs.size(), few.size()));
@@ -135,8 +145,10 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
       many.resize(inputs.size());
       tensors = many;
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) tensors[i] = as_tensor(op, i, inputs[i], common);
-    Tensor result = make_node(op, attributes, tensors, infer(op, attributes, tensors, common));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      tensors[i] = alike ? *inputs[i].tensor() : as_tensor(op, i, inputs[i], common);
+    }
+    Tensor result = add_node(op, attributes, tensors, common);
     result.node()->where = where;
     return result;
   } catch (const ShapeError& error) {

@@ -136,4 +136,27 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
   if (!done) std::copy(x, x + total, y);
 }
 
+/// Whether the axes whose bit is set are the innermost: then each element of the result is a row of its own,
+/// else the result is one row of `count` elements.
+inline bool reduces_last_axes(Dims shape, unsigned axes) {
+  std::size_t axis = shape.size();
+  while (axis > 0 && (((axes >> (axis - 1)) & 1U) != 0 || shape[axis - 1] == 1)) --axis;
+  while (axis > 0 && (((axes >> (axis - 1)) & 1U) == 0 || shape[axis - 1] == 1)) --axis;
+  return axis == 0;
+}
+inline Index reduced_width(Dims shape, unsigned axes, Index count) {
+  return reduces_last_axes(shape, axes) ? 1 : count;
+}
+
+/// `reduce`, but only rows [first, first + count) of the result, as `reduced_width` divides it.
+template <class Monoid>
+void reduce_rows(const typename Monoid::Value* x, Dims shape, unsigned axes, Index first, Index count,
+                 typename Monoid::Value* y) {
+  if (!reduces_last_axes(shape, axes)) return reduce<Monoid>(x, shape, axes, y);
+  Index size = 1;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis)
+    size *= ((axes >> axis) & 1U) != 0 ? shape[axis] : 1;
+  for (Index row = 0; row < count; ++row) y[row] = detail::reduce_run<Monoid>(x + (first + row) * size, size);
+}
+
 }  // namespace gradweave

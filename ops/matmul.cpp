@@ -28,6 +28,9 @@ struct MatrixAt {
   const T* data;
   Index rows, cols, row_stride, col_stride;
 
+  MatrixAt from_row(Index first, Index count) const {
+    return {data + first * row_stride, count, cols, row_stride, col_stride};
+  }
   bool readable() const { return col_stride == 1 || row_stride == 1; }
   bool by_rows() const { return col_stride == 1; }
   Mapped<RowMajor<T>> rows_map() const { return {data, rows, cols, Eigen::OuterStride<>(row_stride)}; }
@@ -50,6 +53,9 @@ void multiply(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
   Eigen::Map<RowMajor<T>> y(out, n, m);
   if (k == 0) {
     y.setZero();
+  } else if (k == 1 && b.col_stride == 1) {
+    const ConstBlock<T> row(b.data, m);
+    for (Index i = 0; i < n; ++i) Block<T>(out + i * m, m) = a.data[i * a.row_stride] * row;
   } else if (n == 1 && m == 1) {
     T total = 0;
     for (Index i = 0; i < k; ++i) total += a.data[i * a.col_stride] * b.data[i * b.row_stride];
@@ -81,7 +87,7 @@ template <class T>
 class Batch {
  public:
   Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = row_major(x.shape);
+    const Shape packed = x.row_major() && x.shape.size() == 2 ? Shape{x.shape[1], 1} : row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
     first_ = {x.as<const T>(), x.shape[r - 2], x.shape[r - 1], strides[r - 2], strides[r - 1]};
@@ -137,14 +143,36 @@ struct MatMul {
     shape.push_back(b.shape[rb - (transpose_b ? 2 : 1)]);
     return {shape, a.dtype};
   }
-  void forward(const Array& y, const Array& a, const Array& b) const {
+  // Of the rows of all matrices of the batch, one behind the other.
+  void forward(const Rows& rows, const Array& y, const Array& a, const Array& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
       const Dims batch = y.shape.first(y.shape.size() - 2);
       const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
-      const Index size = y.shape[y.shape.size() - 2] * y.shape[y.shape.size() - 1];
-      if (size == 0) return;
-      for (Index i = 0; i < numel(batch); ++i) multiply(left[i], right[i], y.as<T>() + i * size);
+      const Index n = y.shape[y.shape.size() - 2];
+      T* out = rows.as<T>();
+      for (Index row = rows.first, end = rows.first + rows.count; row < end;) {
+        const Index count = std::min(n - row % n, end - row);
+        multiply(left[row / n].from_row(row % n, count), right[row / n], out);
+        row += count;
+        out += count * rows.width;
+      }
     });
+  }
+  Index row_cost(const Array& y, const Array& a, const Array&) const {
+    const Index m = y.shape.back(), k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
+    return m * k / 40 + m / 8;
+  }
+  // Of a large matrix some rows, of small ones several whole. The right operand is laid out anew for each
+  // part.
+  Index part_rows(const Array& y, const Array& a, const Array& b) const {
+    constexpr Index fitting = 64 * 1024, worthwhile = 2 * block_cost;
+    const Index n = y.shape[y.shape.size() - 2];
+    const Index rows = std::max<Index>(std::min(fitting / std::max<Index>(y.shape.back(), 1),
+                                                worthwhile / std::max<Index>(row_cost(y, a, b), 1)),
+                                       16);
+    if (rows >= n) return rows / std::max<Index>(n, 1) * n;
+    const Index parts = (n - 1) / rows + 1;
+    return (n - 1) / parts + 1;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
@@ -193,6 +221,13 @@ Tensor matmul(const Operand& left, const Operand& right) {
   bool transpose_a = false, transpose_b = false;
   const Tensor plain_a = absorb_transpose(a, transpose_a), plain_b = absorb_transpose(b, transpose_b);
   return product(Operand(plain_a, at), Operand(plain_b, at), transpose_a, transpose_b);
+}
+
+Tensor linear(const Operand& x, const Operand& weight) {
+  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
+                     weight.tensor()->rank() == 2;
+  if (plain) return product(x, weight, false, true);
+  return matmul(x, transpose(weight));
 }
 
 std::vector<const Operation*> matmul_operations() { return {&operation_of<MatMul>()}; }

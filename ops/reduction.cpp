@@ -55,8 +55,14 @@ struct Max {
     require_elements(x, axes);
     return {shape, x.dtype};
   }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
   static SamplesOf<Max> samples() {
@@ -72,8 +78,14 @@ struct Min {
     require_elements(x, axes);
     return {shape, x.dtype};
   }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
   static SamplesOf<Min> samples() {
@@ -90,18 +102,20 @@ struct LogSumExp {
     sizes.back() = 1;
     return {Shape(Dims(sizes)), x.dtype};
   }
-  static void forward(const Array& y, const Array& x) {
+  static void forward(const Rows& rows, const Array& y, const Array& x) {
     const Index count = x.shape.back();
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for (Index row = 0; row < y.size(); ++row) {
-        const ConstBlock<T> values(x.as<T>() + row * count, count);
+      for (Index row = 0; row < rows.count; ++row) {
+        const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
         const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
                                      : values.template maxCoeff<Eigen::PropagateNaN>();
         // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
-        y.as<T>()[row] = std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
+        rows.as<T>()[row] =
+            std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
       }
     });
   }
+  static Index row_cost(const Array&, const Array& x) { return x.shape.back() / 2 + 10; }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) { return g * exp(x - y); }
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
@@ -113,20 +127,25 @@ struct ArgMax {
     require_elements(x, 1U << axis);
     return {keep_axes(x.shape, 1U << axis), DType::int64};
   }
-  void forward(const Array& y, const Array& x) const {
-    const auto at = static_cast<std::size_t>(axis);
-    const Index inner = numel(x.shape.subspan(at + 1)), size = x.shape[at];
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    const Index inner = rows.width, size = x.shape[static_cast<std::size_t>(axis)];
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      for (Index k = 0; k < y.size(); ++k) {
-        const T* values = x.as<T>() + k / inner * inner * size + k % inner;
+      for (Index k = 0; k < rows.count * inner; ++k) {
+        const T* values = x.as<T>() + (rows.first + k / inner) * inner * size + k % inner;
         Index best = 0;
         for (Index i = 1; i < size; ++i) {
           const T value = values[i * inner], largest = values[best * inner];
           if (largest == largest && !(value <= largest)) best = i;  // the first NaN counts as largest
         }
-        y.as<Index>()[k] = best;
+        rows.as<Index>()[k] = best;
       }
     });
+  }
+  Index row_width(const Array&, const Array& x) const {
+    return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
+  }
+  Index row_cost(const Array&, const Array& x) const {
+    return numel(x.shape.subspan(static_cast<std::size_t>(axis)));
   }
   static SamplesOf<ArgMax> samples() { return {{{1}, {uniform(-2, 2)}}, {{0}, {uniform(-2, 2)}}}; }
 };
