@@ -8,7 +8,8 @@ namespace gradweave {
 
 /// A number for rows and one for columns; one number stands for both.
 struct Pair {
-  Index rows, cols;
+  Index rows = 1, cols = 1;
+  constexpr Pair() = default;
   constexpr Pair(Index both) : rows(both), cols(both) {}
   constexpr Pair(Index of_rows, Index of_cols) : rows(of_rows), cols(of_cols) {}
   friend constexpr bool operator==(const Pair&, const Pair&) = default;
