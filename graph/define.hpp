@@ -29,7 +29,7 @@
 //                so that what uses them finds them in the cache (256 KiB).
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
-// error.
+// error. sum_of(terms), static, may give the sum of several results of the op in a shorter way, or empty.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -443,6 +443,7 @@ constexpr Operation describe() {
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
+  if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;
   return table;
 }

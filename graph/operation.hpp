@@ -113,6 +113,8 @@ struct Operation {
   Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
                 const Tensor& y) = nullptr;
   bool stops_gradient = false;
+  // The sum of at least two results of this op, where there is a shorter way than to add them; else empty.
+  Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
 
   std::vector<Sample> (*samples)() = nullptr;
 };

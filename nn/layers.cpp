@@ -35,6 +35,14 @@ Tensor ReLU::operator()(const Tensor& x) const {
   const Scope scope = this->scope();
   return relu(x);
 }
+Tensor GELU::operator()(const Tensor& x) const {
+  const Scope scope = this->scope();
+  return gelu(x, form);
+}
+Tensor SiLU::operator()(const Tensor& x) const {
+  const Scope scope = this->scope();
+  return silu(x);
+}
 
 Tensor Sequential::operator()(const Tensor& x) const {
   Tensor y = x;

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include <fmt/format.h>
+#include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
 
@@ -296,7 +297,7 @@ struct Erf {
   static constexpr std::string_view name = "erf";
   template <class X>
   static auto forward(const X& x) {
-    return x.unaryExpr([](typename X::Scalar v) { return std::erf(v); });
+    return x.erf();
   }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) {
     return g * scale(exp(-square(x)), 2 * std::numbers::inv_sqrtpi);

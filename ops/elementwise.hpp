@@ -57,7 +57,7 @@ Tensor sigmoid(const Operand& x);
 Tensor relu(const Operand& x);
 /// log(1 + exp(x)), without overflow.
 Tensor softplus(const Operand& x);
-/// The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
+/// The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x; within 6 ulp in float32, 1 in float64.
 Tensor erf(const Operand& x);
 /// The larger of two; where they are equal each gets half of the cotangent.
 Tensor maximum(const Operand& a, const Operand& b);

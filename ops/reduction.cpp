@@ -245,9 +245,6 @@ Tensor argmax(const Operand& x, Index axis, bool keepdims) {
   return reshape(apply(ArgMax{at}, {x}), Dims(r.result));
 }
 
-Tensor log_softmax(const Operand& x, Index axis) { return x - logsumexp(x, {axis}, true); }
-Tensor softmax(const Operand& x, Index axis) { return exp(log_softmax(x, axis)); }
-
 std::vector<const Operation*> reduction_operations() {
   return {&operation_of<Max>(), &operation_of<Min>(), &operation_of<LogSumExp>(), &operation_of<ArgMax>()};
 }
