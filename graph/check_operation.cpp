@@ -10,6 +10,7 @@
 #include <gradweave/graph/gradcheck.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/plan.hpp>
 
 namespace gradweave {
 namespace {
@@ -270,6 +271,9 @@ class OperationCheck {
 
 GradcheckReport check_operation(const Operation& op, const GradcheckOptions& options,
                                 const Operation* table) {
+  Passes passes;
+  passes.cache = table == nullptr;  // a table that lives no longer than this check must not be referred to later
+  const WithPasses with(passes);
   return OperationCheck(op, options, table).run();
 }
 

@@ -206,44 +206,84 @@ constexpr DTypes dtypes_of() {
   }
 }
 
+// The elementwise kernels compute with pieces of one length: every element goes through the same vector instructions,
+// wherever it lies and however many there are, and so has the same bits.
+inline constexpr Index piece = 16;
+template <class T>
+using Piece = Eigen::Array<T, piece, 1>;
+
 template <class Op, class T, std::size_t I>
-auto input_block(const void* data, Index count) {
+constexpr auto input_type() {
   constexpr std::optional<DType> own = I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
   if constexpr (own == DType::bool_) {
-    return ConstBlock<bool>(static_cast<const bool*>(data), count);
+    return bool();
   } else if constexpr (own == DType::int64) {
-    return ConstBlock<Index>(static_cast<const Index*>(data), count);
+    return Index();
   } else {
-    return ConstBlock<T>(static_cast<const T*>(data), count);
+    return T();
   }
+}
+template <class Op, class T, std::size_t I>
+using Input = decltype(input_type<Op, T, I>());
+
+template <class T>
+Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
+  return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
+}
+// The last elements, and the first of them again for the rest.
+template <class T>
+Piece<T> last_piece(const void* data, Index first, Index count) {
+  const T* x = static_cast<const T*>(data) + first;
+  Piece<T> values = Piece<T>::Constant(*x);
+  for (Index i = 1; i < count; ++i) values[i] = x[i];
+  return values;
 }
 
 template <class Op, class T, std::size_t... I>
-auto block_expression(const Op& op, std::span<const void* const> inputs, Index count,
-                      std::index_sequence<I...>) {
-  return op.forward(input_block<Op, T, I>(inputs[I], count)...);
+constexpr auto result_type(std::index_sequence<I...>) {
+  using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
+  return typename Y::Scalar();
+}
+template <class Op>
+using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
+template <class Op, class T>
+using Result = decltype(result_type<Op, T>(Inputs<Op>()));
+
+template <class Op, class T, std::size_t... I>
+void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
+                std::index_sequence<I...>) {
+  using R = Result<Op, T>;
+  Index first = 0;
+  for (; first + piece <= count; first += piece) {
+    const Piece<R> y = op.forward(whole_piece<Input<Op, T, I>>(inputs[I], first)...);
+    Eigen::Map<Piece<R>>(output + first) = y;
+  }
+  if (first == count) return;
+  const auto last = std::make_tuple(last_piece<Input<Op, T, I>>(inputs[I], first, count - first)...);
+  const Piece<R> y = op.forward(std::get<I>(last)...);
+  std::copy_n(y.data(), count - first, output + first);
 }
 
 template <class Op, class T>
+inline constexpr bool takes_all_inputs = requires(std::span<const void* const> inputs, T* y, Index count) {
+  Op::template run<T>(inputs, y, count);  // any number of inputs
+};
+
+template <class Op, class T>
 void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
-  if constexpr (requires(T* y) { Op::template run<T>(inputs, y, count); }) {  // any number of inputs
+  if constexpr (takes_all_inputs<Op, T>) {
     Op::template run<T>(inputs, static_cast<T*>(output), count);
   } else {
-    const auto y = block_expression<Op, T>(as<Op>(attributes), inputs, count,
-                                           std::make_index_sequence<elementwise_arity<Op>()>());
-    using Result = typename std::decay_t<decltype(y)>::Scalar;
-    Block<Result>(static_cast<Result*>(output), count) = y;
+    run_pieces<Op, T>(as<Op>(attributes), inputs, static_cast<Result<Op, T>*>(output), count, Inputs<Op>());
   }
 }
 
 template <class Op, class T>
 constexpr DType block_result() {
-  if constexpr (requires(T* y) { Op::template run<T>(std::span<const void* const>(), y, Index()); }) {
+  if constexpr (takes_all_inputs<Op, T>) {
     return dtype_of<T>;
   } else {
-    using Y = decltype(block_expression<Op, T>(std::declval<const Op&>(), std::span<const void* const>(),
-                                               Index(), std::make_index_sequence<elementwise_arity<Op>()>()));
-    return dtype_of<typename Y::Scalar>;
+    return dtype_of<Result<Op, T>>;
   }
 }
 
@@ -400,6 +440,7 @@ constexpr Operation describe() {
     if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
   }
 
+  if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;

@@ -92,6 +92,8 @@ struct Operation {
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
 
+  std::optional<double> neutral;  ///< of two inputs: where one is this number everywhere, the result is the other
+
   // Values: one of `block` (elementwise), `view`, `run` and `run_rows`; leaves have none.
   bool elementwise = false;
   std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs

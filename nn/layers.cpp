@@ -19,7 +19,7 @@ Dense::Dense(Index in, Index out, const DenseOptions& options) {
 
 Tensor Dense::operator()(const Tensor& x) const {
   const Scope scope = this->scope();
-  const Tensor y = matmul(x, transpose(weight));
+  const Tensor y = linear(x, weight);
   return bias ? y + bias : y;
 }
 

@@ -19,7 +19,7 @@ Tensor scale(const Operand& x, double factor);
 // A block of one number, and the larger and smaller of two blocks, where a NaN stays one.
 template <class X>
 auto filled(const X& like, typename X::Scalar value) {
-  return Eigen::Array<typename X::Scalar, Eigen::Dynamic, 1>::Constant(like.size(), value);
+  return X::PlainObject::Constant(like.size(), value);
 }
 template <class A, class B, class T = typename A::Scalar>
 auto larger(const A& a, const B& b) {
@@ -42,6 +42,7 @@ struct Subtract {
 
 struct Multiply {
   static constexpr std::string_view name = "multiply";
+  static constexpr double neutral = 1;
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) { return a * b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
@@ -130,7 +131,12 @@ struct Abs {
 
 struct Exp {
   static constexpr std::string_view name = "exp";
-  static auto forward(const auto& x) { return x.exp(); }
+  template <class X>
+  static auto forward(const X& x) {  // Eigen's gives the smallest normal number where the result is smaller
+    using T = typename X::Scalar;
+    constexpr T least = std::is_same_v<T, float> ? T(-87.33654) : T(-708.39641);
+    return (x < least).select(filled(x, 0), x.exp());
+  }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * y; }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };

@@ -29,7 +29,7 @@ template <class T>
 class Batch {
  public:
   Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = row_major(x.shape);
+    const Shape packed = x.row_major() && x.shape.size() == 2 ? Shape{x.shape[1], 1} : row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
     first_ = {{x.as<const T>(), strides[r - 2], strides[r - 1]}, x.shape[r - 2], x.shape[r - 1]};
@@ -161,6 +161,13 @@ Tensor matmul(const Operand& left, const Operand& right) {
   bool transpose_a = false, transpose_b = false;
   const Tensor plain_a = absorb_transpose(a, transpose_a), plain_b = absorb_transpose(b, transpose_b);
   return product(Operand(plain_a, at), Operand(plain_b, at), transpose_a, transpose_b);
+}
+
+Tensor linear(const Operand& x, const Operand& weight) {
+  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
+                     weight.tensor()->rank() == 2;
+  if (plain) return product(x, weight, false, true);
+  return matmul(x, transpose(weight));
 }
 
 std::vector<const Operation*> matmul_operations() { return {&operation_of<MatMul>()}; }
