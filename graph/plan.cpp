@@ -66,7 +66,8 @@ class Plan::Machine {
     // Of a lead that computes rows.
     Index rows = 0;
     Index width = 0;
-    Index part = 0;  // of the rows, or of the elements if there is no lead
+    Index part = 0;   // of the rows, or of the elements if there is no lead
+    Index worth = 0;  // how many threads
     bool to_panel = false;
     // What follows, over so many elements.
     Index count = 0;
@@ -132,6 +133,7 @@ class Plan::Machine {
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
     e.rows = size / e.width;
     e.part = std::clamp<Index>(e.lead->part_rows(e.attributes, e.output, e.inputs), 1, e.rows);
+    e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
     if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
   }
 
@@ -203,6 +205,8 @@ class Plan::Machine {
   static void run(const Executable& e, std::byte* scratch) {
     if (e.lead != nullptr && e.lead->run_rows == nullptr) {
       e.lead->run(e.attributes, e.output, e.inputs);
+    } else if (e.lead != nullptr) {
+      run_rows(e, scratch);
     } else if (e.parts() <= 1) {
       run_part(e, 0, e.length(), scratch);
     } else {
@@ -210,6 +214,20 @@ class Plan::Machine {
         const Scratch own(e.blocks.scratch_bytes());
         run_part(e, first, last, own.data());
       });
+    }
+  }
+
+  // Part by part, and in as many as there are threads, as far as each is worth one: a row's bits are the same.
+  static void run_rows(const Executable& e, std::byte* scratch) {
+    const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
+    if (threads > 1) {
+      parallel_for(e.rows, std::min(e.part, (e.rows - 1) / threads + 1), [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_part(e, first, last, own.data());
+      });
+    } else {
+      for (Index first = 0; first < e.rows; first += e.part)
+        run_part(e, first, std::min(e.rows, first + e.part), scratch);
     }
   }
 

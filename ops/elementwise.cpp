@@ -1,5 +1,6 @@
 #include <gradweave/ops/elementwise.hpp>
 
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -341,7 +342,18 @@ struct Where {
   static constexpr std::string_view name = "where";
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
-  static auto forward(const auto& condition, const auto& a, const auto& b) { return condition.select(a, b); }
+  template <class T>
+  static void run(std::span<const void* const> inputs, T* output, Index count) {
+    const bool* condition = static_cast<const bool*>(inputs[0]);
+    const T *a = static_cast<const T*>(inputs[1]), *b = static_cast<const T*>(inputs[2]);
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t,
+                                    std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint8_t>>;
+    for (Index i = 0; i < count; ++i) {  // by masks: a branch would be mispredicted half of the time
+      const auto mask = static_cast<Bits>(-static_cast<Bits>(condition[i]));
+      const auto yes = std::bit_cast<Bits>(a[i]), no = std::bit_cast<Bits>(b[i]);
+      output[i] = std::bit_cast<T>(static_cast<Bits>((yes & mask) | (no & static_cast<Bits>(~mask))));
+    }
+  }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& condition, const Tensor&, const Tensor&,
                     const Tensor&) {
     return i == 1 ? where(condition, g, 0) : where(condition, 0, g);

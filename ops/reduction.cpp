@@ -1,5 +1,6 @@
 #include <gradweave/ops/reduction.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -22,7 +23,10 @@ struct Largest {
     return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::lowest();
   }
-  static T join(T a, T b) { return a != a || b <= a ? a : b; }  // a NaN stays
+  template <class V>
+  static V join(V a, V b) {  // a NaN stays
+    return (a != a) | (b <= a) ? a : b;
+  }
 };
 template <class T>
 struct Smallest {
@@ -31,7 +35,10 @@ struct Smallest {
     return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::max();
   }
-  static T join(T a, T b) { return a != a || b >= a ? a : b; }
+  template <class V>
+  static V join(V a, V b) {
+    return (a != a) | (b >= a) ? a : b;
+  }
 };
 
 void require_elements(const Spec& x, unsigned axes) {
@@ -130,16 +137,35 @@ struct ArgMax {
   void forward(const Rows& rows, const Array&, const Array& x) const {
     const Index inner = rows.width, size = x.shape[static_cast<std::size_t>(axis)];
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      for (Index k = 0; k < rows.count * inner; ++k) {
-        const T* values = x.as<T>() + (rows.first + k / inner) * inner * size + k % inner;
-        Index best = 0;
-        for (Index i = 1; i < size; ++i) {
-          const T value = values[i * inner], largest = values[best * inner];
-          if (largest == largest && !(value <= largest)) best = i;  // the first NaN counts as largest
+      for (Index row = 0; row < rows.count; ++row) {
+        const T* values = x.as<T>() + (rows.first + row) * inner * size;
+        Index* best = rows.as<Index>() + row * inner;
+        if (inner == 1) {
+          *best = first_largest(values, size);
+        } else {
+          largest_of_columns(values, size, inner, best);
         }
-        rows.as<Index>()[k] = best;
       }
     });
+  }
+  // The first NaN counts as largest.
+  template <class T>
+  static Index first_largest(const T* values, Index size) {
+    T largest = Largest<T>::identity();
+    for (Index i = 0; i < size; i += Pairwise<Largest<T>>::leaf)
+      largest = Largest<T>::join(largest, Pairwise<Largest<T>>::join_leaf(
+                                              values + i, std::min(size - i, Pairwise<Largest<T>>::leaf)));
+    return std::find_if(values, values + size, [&](T v) { return v == largest || v != v; }) - values;
+  }
+  template <class T>
+  static void largest_of_columns(const T* values, Index size, Index inner, Index* best) {
+    std::fill_n(best, inner, 0);
+    for (Index i = 1; i < size; ++i) {
+      for (Index j = 0; j < inner; ++j) {
+        const T value = values[i * inner + j], largest = values[best[j] * inner + j];
+        if (largest == largest && !(value <= largest)) best[j] = i;
+      }
+    }
   }
   Index row_width(const Array&, const Array& x) const {
     return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
