@@ -62,6 +62,11 @@ struct Geometry {
 
   Index image_size() const { return channels * image.rows * image.cols; }
   Index output_size() const { return outputs * count.rows * count.cols; }
+  // How many images to work on at a time: 100 us at 40 products a nanosecond, and many positions for each
+  // factor that is packed.
+  Index worthwhile_images() const {
+    return std::max(4'000'000 / std::max<Index>(outputs * tap_count() * positions, 1), 800 / positions) + 1;
+  }
   Index group_channels() const { return channels / groups; }
   Index group_outputs() const { return outputs / groups; }
   Index tap_count() const { return group_channels() * window.rows * window.cols; }
@@ -414,11 +419,16 @@ struct Conv2d {
     return {{x.shape[0], weight.shape[0], count.rows, count.cols}, x.dtype};
   }
   Geometry geometry(Dims x, Dims weight) const { return {x, weight, stride, padding, dilation, groups}; }
-  void forward(const Array& y, const Array& x, const Array& weight) const {
+  void forward(const Rows& rows, const Array& y, const Array& x, const Array& weight) const {
     const Geometry g = geometry(x.shape, weight.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
-      convolve(g, x.shape[0], x.as<const T>(), weight.as<const T>(), y.as<T>());
+      convolve(g, rows.count, x.as<const T>() + rows.first * g.image_size(), weight.as<const T>(),
+               rows.as<T>());
     });
+  }
+  static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
+  Index part_rows(const Array&, const Array& x, const Array& weight) const {
+    return geometry(x.shape, weight.shape).worthwhile_images();
   }
   Tensor vjp(std::size_t i, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor&) const;
   static SamplesOf<Conv2d> samples();
@@ -432,11 +442,16 @@ struct Conv2dInput {
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {images, dy.dtype}; }
-  void forward(const Array& dx, const Array& dy, const Array& weight) const {
+  void forward(const Rows& rows, const Array& dx, const Array& dy, const Array& weight) const {
     const Geometry g = convolution().geometry(dx.shape, weight.shape);
     dispatch<floating>(dx.dtype, [&]<class T>() {
-      convolve_back(g, dx.shape[0], dy.as<const T>(), weight.as<const T>(), dx.as<T>());
+      convolve_back(g, rows.count, dy.as<const T>() + rows.first * g.output_size(), weight.as<const T>(),
+                    rows.as<T>());
     });
+  }
+  static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
+  Index part_rows(const Array& dx, const Array&, const Array& weight) const {
+    return convolution().geometry(dx.shape, weight.shape).worthwhile_images();
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& weight, const Tensor&) const;
   static SamplesOf<Conv2dInput> samples() {

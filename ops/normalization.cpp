@@ -25,13 +25,6 @@ struct Moments {
         rate(T(1) / std::sqrt((x - mean).square().mean() + static_cast<T>(epsilon))) {}
 };
 
-template <class T, class F>
-void for_rows(const Array& y, const F& f) {
-  const Index count = y.shape.back();
-  if (count == 0) return;
-  for (Index at = 0; at < y.size(); at += count) f(at, count);
-}
-
 // y = r (x - mean), where r = 1 / sqrt(mean((x - mean)^2) + epsilon); not centred: the same with a mean of 0.
 struct Normalize {
   bool centred;
@@ -42,13 +35,13 @@ struct Normalize {
     if (x.shape.rank() == 0) throw ShapeError("a scalar has no axis to normalise over");
     return x;
   }
-  void forward(const Array& y, const Array& x) const {
+  void forward(const Rows& rows, const Array& y, const Array& x) const {
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_rows<T>(y, [&](Index at, Index count) {
-        const ConstBlock<T> from(x.as<T>() + at, count);
-        const Moments<T> row(from, centred, epsilon);
-        Block<T>(y.as<T>() + at, count) = (from - row.mean) * row.rate;
-      });
+      for (Index row = 0; row < rows.count; ++row) {
+        const ConstBlock<T> from(x.as<T>() + (rows.first + row) * rows.width, rows.width);
+        const Moments<T> moments(from, centred, epsilon);
+        Block<T>(rows.as<T>() + row * rows.width, rows.width) = (from - moments.mean) * moments.rate;
+      }
     });
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
@@ -68,15 +61,17 @@ struct NormalizeVjp {
   static constexpr std::string_view name = "normalize_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
-  void forward(const Array& dx, const Array& g, const Array& x) const {
+  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
     dispatch<floating>(dx.dtype, [&]<class T>() {
-      for_rows<T>(dx, [&](Index at, Index count) {
-        const ConstBlock<T> from(x.as<T>() + at, count), slope(g.as<T>() + at, count);
-        const Moments<T> row(from, centred, epsilon);
+      for (Index row = 0; row < rows.count; ++row) {
+        const Index at = (rows.first + row) * rows.width;
+        const ConstBlock<T> from(x.as<T>() + at, rows.width), slope(g.as<T>() + at, rows.width);
+        const Moments<T> moments(from, centred, epsilon);
         const T shift = centred ? slope.mean() : T(0);
-        const T along = (slope * (from - row.mean)).mean() * row.rate * row.rate;
-        Block<T>(dx.as<T>() + at, count) = (slope - shift - (from - row.mean) * along) * row.rate;
-      });
+        const T along = (slope * (from - moments.mean)).mean() * moments.rate * moments.rate;
+        Block<T>(rows.as<T>() + row * rows.width, rows.width) =
+            (slope - shift - (from - moments.mean) * along) * moments.rate;
+      }
     });
   }
   // From f = h dx = n r (mean(h g) - mean(h) mean(g) - mean(h y) mean(g y)) and the derivative -r^2 y / n of

@@ -109,24 +109,26 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
 
-// Pools the images of `x` one by one: calls kernel(windows, image, number of the image), where the image has
-// its padding of -inf around it.
+// Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
+// `first`), where the image has its padding of -inf around it.
 template <class T, class F>
-void for_images(const Array& x, Pair count, Pair window, Pair stride, Pair padding, const F& kernel) {
+void for_images(const Array& x, Index first, Index images, Pair count, Pair window, Pair stride, Pair padding,
+                const F& kernel) {
   const std::size_t rank = x.shape.size();
   const Pair size(x.shape[rank - 2], x.shape[rank - 1]);
   const Pair padded(size.rows + 2 * padding.rows, size.cols + 2 * padding.cols);
   const Windows windows{padded, count, window, stride};
-  const Index elements = size.rows * size.cols, images = numel(x.shape.first(rank - 2));
+  const Index elements = size.rows * size.cols;
+  const T* from = x.as<const T>() + first * elements;
   if (padding == Pair(0)) {
-    for (Index k = 0; k < images; ++k) kernel(windows, x.as<const T>() + k * elements, k);
+    for (Index k = 0; k < images; ++k) kernel(windows, from + k * elements, k);
     return;
   }
   std::vector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
                          -std::numeric_limits<T>::infinity());
   for (Index k = 0; k < images; ++k) {
     for (Index i = 0; i < size.rows; ++i) {
-      std::copy_n(x.as<const T>() + k * elements + i * size.cols, size.cols,
+      std::copy_n(from + k * elements + i * size.cols, size.cols,
                   scratch.data() + (i + padding.rows) * padded.cols + padding.cols);
     }
     kernel(windows, scratch.data(), k);
@@ -158,13 +160,17 @@ struct MaxPool2d {
   Spec infer(const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
   }
-  void forward(const Array& y, const Array& x) const {
+  void forward(const Rows& rows, const Array& y, const Array& x) const {
     const Pair count = last_two(y.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_images<T>(x, count, window, stride, padding, [&](const Windows& w, const T* image, Index k) {
-        max_of_windows(w, image, y.as<T>() + k * count.rows * count.cols);
-      });
+      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
+                    [&](const Windows& w, const T* image, Index k) {
+                      max_of_windows(w, image, rows.as<T>() + k * rows.width);
+                    });
     });
+  }
+  static Index row_width(const Array& y, const Array&) {
+    return last_two(y.shape).rows * last_two(y.shape).cols;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return max_pool_vjp(g, x, window, stride, padding);
@@ -180,23 +186,27 @@ struct MaxPool2dVjp {
   static constexpr std::string_view name = "max_pool2d_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
-  void forward(const Array& dx, const Array& g, const Array& x) const {
+  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
     const Pair count = last_two(g.shape), size = last_two(x.shape);
     dispatch<floating>(dx.dtype, [&]<class T>() {
       const bool pads = padding != Pair(0);
       const Index padded_cols = size.cols + 2 * padding.cols;
       std::vector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
                                   : 0);
-      for_images<T>(x, count, window, stride, padding, [&](const Windows& w, const T* image, Index k) {
-        T* to = dx.as<T>() + k * size.rows * size.cols;
-        scatter_to_largest(w, g.as<const T>() + k * count.rows * count.cols, image,
-                           pads ? scratch.data() : to);
-        for (Index i = 0; pads && i < size.rows; ++i) {
-          std::copy_n(scratch.data() + (i + padding.rows) * padded_cols + padding.cols, size.cols,
-                      to + i * size.cols);
-        }
-      });
+      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
+                    [&](const Windows& w, const T* image, Index k) {
+                      T* to = rows.as<T>() + k * rows.width;
+                      scatter_to_largest(w, g.as<const T>() + (rows.first + k) * count.rows * count.cols,
+                                         image, pads ? scratch.data() : to);
+                      for (Index i = 0; pads && i < size.rows; ++i) {
+                        std::copy_n(scratch.data() + (i + padding.rows) * padded_cols + padding.cols,
+                                    size.cols, to + i * size.cols);
+                      }
+                    });
     });
+  }
+  static Index row_width(const Array& dx, const Array&, const Array&) {
+    return last_two(dx.shape).rows * last_two(dx.shape).cols;
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) const;
   static SamplesOf<MaxPool2dVjp> samples() {
@@ -213,18 +223,24 @@ struct TakeLargest2d {
   Spec infer(const Spec&, const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
   }
-  void forward(const Array& y, const Array& h, const Array& x) const {
+  void forward(const Rows& rows, const Array& y, const Array& h, const Array& x) const {
     const Pair count = last_two(y.shape), size = last_two(x.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_images<T>(x, count, window, stride, padding, [&](const Windows& w, const T* image, Index k) {
-        for_largest(w, image, [&](Index at, Index element) {
-          // Padding is the largest only of nothing but -inf; then the nearest element stands for it.
-          const Index i = std::clamp(element / w.size.cols - padding.rows, Index{0}, size.rows - 1);
-          const Index j = std::clamp(element % w.size.cols - padding.cols, Index{0}, size.cols - 1);
-          y.as<T>()[k * count.rows * count.cols + at] = h.as<const T>()[(k * size.rows + i) * size.cols + j];
-        });
-      });
+      for_images<T>(
+          x, rows.first, rows.count, count, window, stride, padding,
+          [&](const Windows& w, const T* image, Index k) {
+            for_largest(w, image, [&](Index at, Index element) {
+              // Padding is the largest only of nothing but -inf; then the nearest element stands for it.
+              const Index i = std::clamp(element / w.size.cols - padding.rows, Index{0}, size.rows - 1);
+              const Index j = std::clamp(element % w.size.cols - padding.cols, Index{0}, size.cols - 1);
+              rows.as<T>()[k * rows.width + at] =
+                  h.as<const T>()[((rows.first + k) * size.rows + i) * size.cols + j];
+            });
+          });
     });
+  }
+  static Index row_width(const Array& y, const Array&, const Array&) {
+    return last_two(y.shape).rows * last_two(y.shape).cols;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {
     return i == 0 ? max_pool_vjp(g, x, window, stride, padding) : Tensor();

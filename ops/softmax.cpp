@@ -15,13 +15,13 @@ namespace {
 Tensor softmax_vjp(const Operand& g, const Operand& y, double scale);
 Tensor log_softmax_vjp(const Operand& g, const Operand& y);
 
-// f(row of y, row of each x) for every row along the last axis.
+// f(row of y, row of each x) for the rows along the last axis that are asked for.
 template <class T, class F, class... Arrays>
-void for_rows(const F& f, const Array& y, const Arrays&... x) {
-  const Index count = y.shape.back();
-  if (count == 0) return;
-  for (Index at = 0; at < y.size(); at += count) {
-    f(Block<T>(y.as<T>() + at, count), ConstBlock<T>(x.template as<T>() + at, count)...);
+void for_rows(const F& f, const Rows& rows, const Arrays&... x) {
+  const Index count = rows.width;
+  for (Index row = 0; row < rows.count; ++row) {
+    f(Block<T>(rows.as<T>() + row * count, count),
+      ConstBlock<T>(x.template as<T>() + (rows.first + row) * count, count)...);
   }
 }
 
@@ -38,9 +38,9 @@ struct Softmax {
   static constexpr std::string_view name = "softmax";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
-  static void forward(const Array& y, const Array& x) {
+  static void forward(const Rows& rows, const Array& y, const Array& x) {
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_rows<T>([](Block<T> to, ConstBlock<T> from) { softmax_row<T>(to, from, T(1)); }, y, x);
+      for_rows<T>([](Block<T> to, ConstBlock<T> from) { softmax_row<T>(to, from, T(1)); }, rows, x);
     });
   }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return softmax_vjp(g, y, 1); }
@@ -56,19 +56,19 @@ struct CausalSoftmax {
     if (x.shape.rank() < 2) throw ShapeError("expected (..., rows, columns)");
     return x;
   }
-  void forward(const Array& y, const Array& x) const {
-    const Index rows = y.shape[y.shape.size() - 2], count = y.shape.back();
+  void forward(const Rows& rows, const Array& y, const Array& x) const {
+    const Index square = y.shape[y.shape.size() - 2], count = rows.width;
     dispatch<floating>(y.dtype, [&]<class T>() {
-      Index row = 0;
+      Index row = rows.first % square;
       for_rows<T>(
           [&](Block<T> to, ConstBlock<T> from) {
             const Index seen = std::min(row + 1, count);
             softmax_row<T>(Block<T>(to.data(), seen), ConstBlock<T>(from.data(), seen),
                            static_cast<T>(scale));
             std::fill(to.data() + seen, to.data() + count, T(0));
-            row = row + 1 == rows ? 0 : row + 1;
+            row = row + 1 == square ? 0 : row + 1;
           },
-          y, x);
+          rows, x);
     });
   }
   Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) const { return softmax_vjp(g, y, scale); }
@@ -83,14 +83,14 @@ struct SoftmaxVjp {
   static constexpr std::string_view name = "softmax_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
-  void forward(const Array& dx, const Array& g, const Array& y) const {
+  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& y) const {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>(
           [&](Block<T> to, ConstBlock<T> slope, ConstBlock<T> value) {
             to = slope * value;
             to = (slope - to.sum()) * value * static_cast<T>(scale);
           },
-          dx, g, y);
+          rows, g, y);
     });
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) const {
@@ -104,7 +104,7 @@ struct LogSoftmax {
   static constexpr std::string_view name = "log_softmax";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
-  static void forward(const Array& y, const Array& x) {
+  static void forward(const Rows& rows, const Array& y, const Array& x) {
     dispatch<floating>(y.dtype, [&]<class T>() {
       for_rows<T>(
           [](Block<T> to, ConstBlock<T> from) {
@@ -112,7 +112,7 @@ struct LogSoftmax {
             to = from - largest;
             to -= std::log(to.exp().sum());
           },
-          y, x);
+          rows, x);
     });
   }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return log_softmax_vjp(g, y); }
@@ -124,11 +124,11 @@ struct LogSoftmaxVjp {
   static constexpr std::string_view name = "log_softmax_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
-  static void forward(const Array& dx, const Array& g, const Array& y) {
+  static void forward(const Rows& rows, const Array& dx, const Array& g, const Array& y) {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>([](Block<T> to, ConstBlock<T> slope,
                      ConstBlock<T> value) { to = slope - value.exp() * slope.sum(); },
-                  dx, g, y);
+                  rows, g, y);
     });
   }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) {

@@ -51,7 +51,8 @@ TEST_CASE("names of ops are unique", "[ops]") {
   for (const Operation* op : library_operations()) CHECK(names.insert(op->name).second);
 }
 
-// Attributes are told apart, printed and hashed by reflection, which finds none where a member has no default.
+// Attributes are told apart, printed and hashed by reflection, which finds none where a member has no
+// default.
 TEST_CASE("attributes of every op are known", "[ops]") {
   for (const Operation* op : library_operations()) {
     if (op->attribute_size == 0) continue;
