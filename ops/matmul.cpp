@@ -24,12 +24,20 @@ struct MatrixAt {
   MatrixAt transposed() const { return {{at.data, at.col, at.row}, cols, rows}; }
 };
 
+// A matrix that is no batch.
+template <class T>
+MatrixAt<T> matrix_of(const Array& x, bool transposed) {
+  const Index rows = x.shape[0], cols = x.shape[1];
+  const MatrixAt<T> matrix{{x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
+  return transposed ? matrix.transposed() : matrix;
+}
+
 // Where each matrix of a batch lies, repeating along axes of size 1.
 template <class T>
 class Batch {
  public:
   Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = x.row_major() && x.shape.size() == 2 ? Shape{x.shape[1], 1} : row_major(x.shape);
+    const Shape packed = row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
     first_ = {{x.as<const T>(), strides[r - 2], strides[r - 1]}, x.shape[r - 2], x.shape[r - 1]};
@@ -89,6 +97,10 @@ struct MatMul {
   // Of the rows of all matrices of the batch, one behind the other.
   void forward(const Rows& rows, const Array& y, const Array& a, const Array& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
+      if (a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major()) {
+        const MatrixAt<T> l = matrix_of<T>(a, transpose_a), r = matrix_of<T>(b, transpose_b);
+        return gemm(l.rows, rows.first, rows.count, l.cols, r.cols, l.at, r.at, rows.as<T>());
+      }
       const Dims batch = y.shape.first(y.shape.size() - 2);
       const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
       const Index n = y.shape[y.shape.size() - 2];
