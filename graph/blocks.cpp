@@ -122,7 +122,7 @@ Blocks::Operand Blocks::add_array(DType dtype) {
 Blocks::Operand Blocks::add_input(const Array& x, Dims shape) {
   const Index count = numel(shape);
   const bool in_order = count == 1 || (x.row_major() && x.size() == count);
-  const Operand operand = in_order ? add_array(x.dtype) : add_register(true);
+  const Operand operand = in_order ? add_array(x.dtype) : add_register(x.dtype, true);
   if (in_order) {
     places_[operand].data = x.as<std::byte>();
     return operand;
@@ -135,7 +135,8 @@ Blocks::Operand Blocks::add_input(const Array& x, Dims shape) {
   return operand;
 }
 
-Blocks::Operand Blocks::add_register(bool fresh) {
+Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
+  largest_element_ = std::max(largest_element_, size_of(dtype));
   std::uint32_t number = registers_;
   if (fresh || free_.empty()) {
     ++registers_;
@@ -169,10 +170,11 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
 
 void Blocks::finish(Index count) {
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the first cache.
-  constexpr std::size_t near_bytes = 24 * 1024, element = sizeof(double);
-  const std::size_t fitting = near_bytes / (element * std::max(registers_, 1U)) / 64 * 64;
+  constexpr std::size_t near_bytes = 24 * 1024, line = 64;
+  const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   block_ = std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
-  register_bytes_ = (static_cast<std::size_t>(block_) * element + 63) / 64 * 64;
+  // One line more than fits a power of two: registers that begin at the same place of a page evict one another.
+  register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
   panel_offset_ = registers_ * register_bytes_;
   scratch_bytes_ = panel_offset_ + panel_bytes_;
   for (Place& place : places_) {

@@ -31,7 +31,7 @@ class Blocks {
   /// An array that has `shape` or broadcasts to it, laid out for the ops if need be.
   Operand add_input(const Array& x, Dims shape);
   /// What exists only within a block; `fresh`: in memory that nothing else has used.
-  Operand add_register(bool fresh = false);
+  Operand add_register(DType dtype, bool fresh = false);
   /// A register whose value nobody reads after the instructions that were added: the next one may use it.
   void release(Operand reg);
   /// What exists only within [first, last) of a call of `run`: something else writes it, to `panel()`.
@@ -94,6 +94,7 @@ class Blocks {
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;
+  std::size_t largest_element_ = 1;
   Index block_ = 0;
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;

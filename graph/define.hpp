@@ -259,6 +259,13 @@ void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>
     Eigen::Map<Piece<R>>(output + first) = y;
   }
   if (first == count) return;
+  if (count - first == 1) {  // a number: never through memory
+    const auto number = std::make_tuple(
+        Piece<Input<Op, T, I>>(Piece<Input<Op, T, I>>::Constant(static_cast<const Input<Op, T, I>*>(inputs[I])[first]))...);
+    const Piece<R> y = op.forward(std::get<I>(number)...);
+    output[first] = y[0];
+    return;
+  }
   const auto last = std::make_tuple(last_piece<Input<Op, T, I>>(inputs[I], first, count - first)...);
   const Piece<R> y = op.forward(std::get<I>(last)...);
   std::copy_n(y.data(), count - first, output + first);

@@ -163,7 +163,7 @@ class Plan::Machine {
     }
     Blocks::Operand output;
     if (is_scratch(id)) {
-      output = e.blocks.add_register();
+      output = e.blocks.add_register(v.dtype);
     } else {
       output = e.blocks.add_array(v.dtype);
       note_source(output, {id, 0});

@@ -119,11 +119,13 @@ struct MatMul {
     return m * k / 40 + m / 8;
   }
   // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
-  // anew.
-  static Index part_rows(const Array& y, const Array&, const Array&) {
+  // anew, unless so little is done with b that what follows had better find the rows in the first cache.
+  Index part_rows(const Array& y, const Array& a, const Array&) const {
+    const Index m = std::max<Index>(y.shape.back(), 1), n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
+    const Index k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
+    if (k == 1) return std::max<Index>(4 * 1024 / m, 1);
     constexpr Index elements = 64 * 1024, least = 64;
-    const Index n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
-    const Index rows = std::max(elements / std::max<Index>(y.shape.back(), 1), least);
+    const Index rows = std::max(elements / m, least);
     return rows > n ? rows / n * n : rows;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
