@@ -27,6 +27,8 @@ class Snapshot {
 
   /// Takes the snapshot of what `roots` need. The nodes' `index` is their number until the next traversal.
   void take(std::span<const Tensor> roots);
+  /// The same of these nodes alone, inputs before their users; what else they read has values.
+  void take(std::span<Node* const> some);
   /// The number of a node that was among `nodes` or `inputs`; `none` otherwise.
   std::uint32_t number_of(const Node* node) const;
   /// Makes the structure differ from others that have another word here.
@@ -34,6 +36,8 @@ class Snapshot {
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
  private:
+  void number_nodes();
+  void finish();
   std::uint32_t input_number(Node* node);
   void describe_input(const Node& node);
   std::vector<std::uint32_t> node_uses_;
