@@ -1,8 +1,6 @@
 #include <gradweave/graph/algebra.hpp>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -12,21 +10,6 @@
 
 namespace gradweave {
 namespace {
-
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return value != From(0);
-  } else if constexpr (std::is_same_v<To, Index> && std::is_floating_point_v<From>) {
-    constexpr auto limit =
-        static_cast<From>(9223372036854775808.0);  // 2^63: a plain cast beyond it is undefined
-    if (std::isnan(value)) return 0;
-    if (value >= limit) return std::numeric_limits<Index>::max();
-    return value < -limit ? std::numeric_limits<Index>::min() : static_cast<Index>(value);
-  } else {
-    return static_cast<To>(value);
-  }
-}
 
 struct Fill {
   double value;

@@ -106,7 +106,9 @@ class Operand {
         number_dtype_(std::is_same_v<T, bool> ? DType::bool_
                       : std::integral<T>      ? DType::int64
                                               : DType::float32),
-        where_(where) {}
+        where_(where) {
+    if constexpr (std::integral<T> && sizeof(T) > 4) static_cast<void>(Literal(number));  // exact, or an error
+  }
 
   const Tensor* tensor() const { return tensor_; }
   double number() const { return number_; }

@@ -35,6 +35,8 @@ Ref<Storage> adopt_storage(Owner owner, auto (*data)(Owner&)->std::byte*, std::s
   };
   auto* adopted = new Adopted(std::move(owner));
   adopted->data = data(adopted->owner);
+  // An empty container has no address, but without one a tensor has no values.
+  if (adopted->data == nullptr) adopted->data = reinterpret_cast<std::byte*>(adopted);
   adopted->bytes = bytes;
   adopted->release = [](Storage* s) noexcept { delete static_cast<Adopted*>(s); };
   return Ref<Storage>(adopted);

@@ -179,8 +179,7 @@ Tensor sum(const Operand& x, Axes axes, bool keepdims) {
 Tensor mean(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
-  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) *
-         (1.0 / static_cast<double>(r.count));
+  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) / static_cast<double>(r.count);
 }
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
@@ -198,7 +197,8 @@ Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
   Tensor keep;
   const Operand values = as_floating(x, keep);
   const Tensor deviation = values - mean(values, axes, true);
-  return sum_axes(square(deviation), r.axes, r.result) / static_cast<double>(r.count - correction);
+  return sum_axes(square(deviation), r.axes, r.result) /
+         static_cast<double>(std::max<Index>(r.count - correction, 0));
 }
 
 Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
