@@ -7,6 +7,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/reduce.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
@@ -64,16 +65,17 @@ struct Add {
 };
 
 struct Sum {
-  unsigned axes;  // a bit for each
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "sum";
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
   void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Summing<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+    dispatch<numeric>(x.dtype,
+                      [&]<class T>() { reduce<Summing<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     const Shape full_shape = x.shape();
-    const Shape kept = keep_axes(full_shape, axes);
+    const Shape kept = keep_axes(full_shape, axes.bits);
     return broadcast_to(
         broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
   }
@@ -83,10 +85,10 @@ struct Sum {
            same(shape, kept.last(shape.size()));
   }
   static SamplesOf<Sum> samples() {
-    return {{{.axes = 0b01, .shape = {3}}, {uniform(-2, 2)}},
-            {{.axes = 0b10, .shape = {2, 1}}, {uniform(-2, 2)}},
-            {{.axes = 0b101, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
-            {{.axes = 0b11, .shape = {}}, {uniform(-2, 2)}}};
+    return {{{.axes = {0b01}, .shape = {3}}, {uniform(-2, 2)}},
+            {{.axes = {0b10}, .shape = {2, 1}}, {uniform(-2, 2)}},
+            {{.axes = {0b101}, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
+            {{.axes = {0b11}, .shape = {}}, {uniform(-2, 2)}}};
   }
 };
 
@@ -150,6 +152,21 @@ struct Detach {
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
 
+// `sizes` with the one that is -1 worked out.
+Shape resolve_sizes(const Operand& x, Dims sizes) try {
+  std::vector<Index> resolved(sizes.begin(), sizes.end());
+  const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
+  if (unknown == resolved.end()) return Shape(sizes);
+  *unknown = 1;
+  const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
+  if (known == 0 || all % known != 0)
+    throw ShapeError(fmt::format("no size for -1 in {} fits {} elements", to_string(sizes), all));
+  *unknown = all / known;
+  return Shape(resolved);
+} catch (const ShapeError&) {
+  rethrow_situated("reshape", {&x, 1});
+}
+
 }  // namespace
 
 Tensor full(const Shape& shape, double value, DType dtype) { return apply(Fill{value, shape, dtype}, {}); }
@@ -167,7 +184,9 @@ Tensor add(std::span<const Tensor> terms) {
   return apply_all(Add{}, std::vector<Operand>(terms.begin(), terms.end()));
 }
 
-Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) { return apply(Sum{axes, shape}, {x}); }
+Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
+  return apply(Sum{{axes}, shape}, {x});
+}
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
   if (x.tensor() != nullptr && *x.tensor() && same(x.tensor()->shape(), shape)) return *x.tensor();
@@ -175,11 +194,10 @@ Tensor broadcast_to(const Operand& x, const Shape& shape) {
 }
 
 Tensor sum_to(const Operand& x, const Shape& shape) {
-  const Shape from = x.tensor() != nullptr && *x.tensor() ? x.tensor()->shape() : Shape();
+  const Shape from = tensor_of(x, "sum_to").shape();
   if (same(from, shape)) return *x.tensor();
-  if (!broadcasts_to(shape, from)) {
-    throw ShapeError(fmt::format("sum_to: {} does not broadcast to {}", to_string(shape), to_string(from)));
-  }
+  if (!broadcasts_to(shape, from))
+    refuse<ShapeError>("sum_to", {x}, fmt::format("{} does not broadcast to it", to_string(shape)));
   const std::size_t lead = from.rank() - shape.rank();
   unsigned axes = 0;
   for (std::size_t axis = 0; axis < from.rank(); ++axis) {
@@ -192,20 +210,9 @@ Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) {
   return reshape(x, Dims(sizes.begin(), sizes.size()));
 }
 Tensor reshape(const Operand& x, Dims sizes) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("reshape takes a tensor");
-  std::vector<Index> resolved(sizes.begin(), sizes.end());
-  const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
-  if (unknown != resolved.end()) {
-    *unknown = 1;
-    const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
-    if (known == 0 || all % known != 0) {
-      throw ShapeError(fmt::format("reshape of {}: no size for -1 in {} fits {} elements",
-                                   to_string(x.tensor()->shape()), to_string(sizes), all));
-    }
-    *unknown = all / known;
-  }
-  if (same(x.tensor()->shape(), resolved)) return *x.tensor();
-  return apply(Reshape{Shape(resolved)}, {x});
+  const Tensor& tensor = tensor_of(x, "reshape");
+  if (same(tensor.shape(), sizes)) return tensor;
+  return apply(Reshape{resolve_sizes(x, sizes)}, {x});
 }
 
 Tensor detach(const Tensor& tensor, std::source_location where) {

@@ -8,29 +8,10 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
-
-std::string list_operands(std::span<const Spec> specs) {
-  std::string text;
-  for (const Spec& spec : specs) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : " with ", name_of(spec.dtype), to_string(spec.shape));
-  }
-  return text;
-}
-
-// Throws the error on with "in module "x": op of operands: reason (file:line)".
-template <class E>
-[[noreturn]] void say_where(const E& error, const Operation& op, std::span<const Spec> specs,
-                            std::source_location at) {
-  std::string text;
-  if (const Ref<Place>& place = Scope::current()) text = fmt::format("module \"{}\": ", place->path);
-  std::string_view file = at.file_name();
-  file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
-  throw E(fmt::format("{}{} of {}: {} ({}:{})", text, op.name, list_operands(specs), error.what(), file,
-                      at.line()));
-}
 
 // The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool <
 // int < float).
@@ -60,14 +41,10 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 Tensor as_tensor(const Operation& op, std::size_t i, const Operand& input, DType common) {
   const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
   const DType wanted = fixed.value_or(common);
-  if (input.tensor() == nullptr) return full({}, input.number(), wanted);
-  const Tensor& tensor = *input.tensor();
-  if (tensor.dtype() == wanted) return tensor;
-  if (fixed) {
-    throw DTypeError(
-        fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(tensor.dtype())));
-  }
-  return cast(tensor, wanted);
+  const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
+  if (fixed && given != wanted && (input.tensor() != nullptr || given > wanted))
+    throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(given)));
+  return input.tensor() != nullptr ? cast(*input.tensor(), wanted) : full({}, input.number(), wanted);
 }
 
 Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> inputs, DType common) {
@@ -87,15 +64,6 @@ Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> 
   std::vector<Spec> many;
   for (const Tensor& input : inputs) many.push_back(input.node()->spec());
   return op.infer(attributes, many);
-}
-
-std::vector<Spec> specs_of(std::span<const Operand> inputs) {
-  std::vector<Spec> specs;
-  for (const Operand& input : inputs) {
-    specs.push_back(input.tensor() == nullptr ? Spec{{}, input.number_dtype()}
-                                              : input.tensor()->node()->spec());
-  }
-  return specs;
 }
 
 // The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and
@@ -123,7 +91,7 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
   const std::source_location where = inputs.empty() ? std::source_location() : inputs[0].where();
   for (const Operand& input : inputs) {
     if (input.tensor() != nullptr && !*input.tensor())
-      throw GraphError(fmt::format("{} of an empty Tensor", op.name));
+      throw GraphError(situated(op.name, inputs, "an empty Tensor has no shape and no values"));
   }
   try {
     if (Tensor result = apply_alike(op, attributes, inputs)) return result;
@@ -139,12 +107,8 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
     Tensor result = make_node(op, attributes, tensors, infer(op, attributes, tensors, common));
     result.node()->where = where;
     return result;
-  } catch (const ShapeError& error) {
-    say_where(error, op, specs_of(inputs), where);
-  } catch (const DTypeError& error) {
-    say_where(error, op, specs_of(inputs), where);
-  } catch (const ValueError& error) {
-    say_where(error, op, specs_of(inputs), where);
+  } catch (const Error&) {
+    rethrow_situated(op.name, inputs);
   }
 }
 

@@ -60,8 +60,8 @@ inline constexpr DType dtype_of = [] {
                                     : DType::float64;
 }();
 
-/// A number as another element type: floating to whole truncates, saturates and makes 0 of NaN, where a plain cast
-/// would be undefined; to bool: != 0.
+/// A number as another element type: floating to whole truncates, saturates and makes 0 of NaN, where a plain
+/// cast would be undefined; to bool: != 0.
 template <class To, class From>
 constexpr To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {

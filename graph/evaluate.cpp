@@ -8,6 +8,7 @@
 
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
@@ -60,7 +61,7 @@ class Run {
         compute(*order_[k]);
       } catch (...) {
         abandon(k);
-        throw;
+        rethrow_situated(*order_[k]);
       }
       release_inputs(*order_[k]);
     }

@@ -99,6 +99,11 @@ class Operand {
  public:
   Operand(const Tensor& tensor, std::source_location where = std::source_location::current())
       : tensor_(&tensor), where_(where) {}
+  /// What holds a tensor (a parameter) stands for it.
+  template <class T>
+    requires(std::convertible_to<const T&, const Tensor&> && !std::same_as<T, Tensor>)
+  Operand(const T& holder, std::source_location where = std::source_location::current())
+      : Operand(static_cast<const Tensor&>(holder), where) {}
   template <class T>
     requires std::integral<T> || std::floating_point<T>
   Operand(T number, std::source_location where = std::source_location::current())
@@ -107,7 +112,8 @@ class Operand {
                       : std::integral<T>      ? DType::int64
                                               : DType::float32),
         where_(where) {
-    if constexpr (std::integral<T> && sizeof(T) > 4) static_cast<void>(Literal(number));  // exact, or an error
+    if constexpr (std::integral<T> && sizeof(T) > 4)
+      static_cast<void>(Literal(number));  // exact, or an error
   }
 
   const Tensor* tensor() const { return tensor_; }

@@ -19,7 +19,7 @@ class Printer {
  public:
   explicit Printer(const Node& node)
       : node_(node),
-        strides_(node.strided ? Shape(node.strides()) : row_major(node.shape())),
+        strides_(node.strided ? Shape::of_strides(node.strides()) : row_major(node.shape())),
         shortens_(numel(node.shape()) > summarize_above) {
     visit_cells(0, 0, [&](Index at) { width_ = std::max(width_, cell(at).size()); });
   }

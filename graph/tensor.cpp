@@ -42,8 +42,7 @@ Tensor copied_leaf(const Operation& kind, std::span<const From> values, const Sh
     throw ShapeError(fmt::format("{}: {} values for shape {}", kind.name, values.size(), to_string(shape)));
   }
   Ref<Storage> storage = allocate_storage(values.size() * sizeof(To));
-  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data),
-                 convert<To, From>);
+  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data), convert<To, From>);
   std::byte* data = storage->data;
   return make_leaf(kind, {shape, dtype_of<To>}, std::move(storage), data, {});
 }
@@ -79,7 +78,9 @@ Tensor in_order(const Tensor& tensor) {
 }  // namespace
 
 void Literal::refuse() {
-  throw ValueError("a whole number this large is not exact as a number in a list or beside a tensor: put it into a std::vector");
+  throw ValueError(
+      "a whole number this large is not exact as a number in a list or beside a tensor: put it into a "
+      "std::vector");
 }
 
 constinit const Operation constant_leaf = [] {

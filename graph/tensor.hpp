@@ -73,8 +73,8 @@ inline bool is_same(const Tensor& a, const Tensor& b) { return a.node() == b.nod
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 std::string to_string(const Tensor& tensor);
 
-/// A number, or a list of literals: `{{1, 2}, {3, 4}}`. Throws ValueError for a whole number beyond 2^53 that a
-/// double cannot hold: put such into a std::vector.
+/// A number, or a list of literals: `{{1, 2}, {3, 4}}`. Throws ValueError for a whole number beyond 2^53 that
+/// a double cannot hold: put such into a std::vector.
 class Literal {
  public:
   template <class T>

@@ -39,8 +39,8 @@ double accuracy(const Tensor& logits, const Tensor& labels) {
   require_fit("accuracy", logits, labels);
   const std::vector<Index> truths = checked_labels("accuracy", labels, logits.size(1));
   const std::vector<Index> guesses = argmax(logits).to_vector<Index>();
-  const auto right = std::inner_product(truths.begin(), truths.end(), guesses.begin(), Index{0}, std::plus<>(),
-                                        std::equal_to<>());
+  const auto right = std::inner_product(truths.begin(), truths.end(), guesses.begin(), Index{0},
+                                        std::plus<>(), std::equal_to<>());
   return static_cast<double>(right) / static_cast<double>(truths.size());
 }
 

@@ -69,7 +69,6 @@ class Parameter {
   /// The current value. Whoever keeps it keeps its numbers: the next step then leaves this memory alone.
   const Tensor& value() const { return cell().value; }
   operator const Tensor&() const { return value(); }
-  operator Operand() const { return Operand(value()); }
   Shape shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }
 

@@ -1,5 +1,6 @@
-// Elementary functions for kernels, where Eigen's are wrong at the edges: its float sqrt of infinity is NaN and up to
-// 3 ulp off, its exp of -infinity is the smallest normal number, its pow of -infinity or -0 loses the sign.
+// Elementary functions for kernels, where Eigen's are wrong at the edges: its float sqrt of infinity is NaN
+// and up to 3 ulp off, its exp of -infinity is the smallest normal number, its pow of -infinity or -0 loses
+// the sign.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -35,7 +36,8 @@ struct Pow {
   }
   T operator()(T x) const {
     if (whole == 0) return std::pow(x, exponent);
-    return multiplied(x, T(1), [](T a, T b) { return a * b; }, [](T a, T b) { return a / b; });
+    return multiplied(
+        x, T(1), [](T a, T b) { return a * b; }, [](T a, T b) { return a / b; });
   }
   template <class Packet>
   Packet packetOp(const Packet& x) const {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/elementary.hpp>
 
 namespace gradweave {
@@ -188,7 +189,10 @@ struct Square {
 
 struct Power {
   static constexpr std::string_view name = "pow";
-  static auto forward(const auto& a, const auto& b) { return a.pow(b); }
+  template <class X, class T = typename X::Scalar>
+  static auto forward(const X& a, const X& b) {
+    return a.binaryExpr(b, [](T base, T exponent) { return std::pow(base, exponent); });
+  }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
     if (i == 0) return g * where(b == 0, 0, b * pow(a, where(b == 0, 1, b) - 1));
     const Tensor at_zero = a == 0;
@@ -365,7 +369,8 @@ struct Clamp {
   auto forward(const X& x) const {
     using T = typename X::Scalar;
     if constexpr (std::is_same_v<T, Index>) {  // the whole numbers in between
-      return smaller(larger(x, filled(x, convert<T>(std::ceil(low)))), filled(x, convert<T>(std::floor(high))));
+      return smaller(larger(x, filled(x, convert<T>(std::ceil(low)))),
+                     filled(x, convert<T>(std::floor(high))));
     } else {
       return smaller(larger(x, filled(x, static_cast<T>(low))), filled(x, static_cast<T>(high)));
     }
@@ -434,23 +439,24 @@ Tensor where(const Operand& condition, const Operand& a, const Operand& b) {
   return apply<Where>(condition, a, b);
 }
 Tensor clamp(const Operand& x, double low, double high) {
-  if (!(low <= high)) throw ValueError(fmt::format("clamp: low {} is not at most high {}", low, high));
+  if (!(low <= high))
+    refuse<ValueError>("clamp", {x}, fmt::format("low {} is not at most high {}", low, high));
   return apply(Clamp{low, high}, {x});
 }
 
 std::vector<const Operation*> elementwise_operations() {
-  return {&operation_of<Subtract>(),      &operation_of<Multiply>(), &operation_of<Scale>(),
-          &operation_of<Divide>(), &operation_of<DivideByNumber>(),        &operation_of<Negative>(), &operation_of<Equal>(),
-          &operation_of<NotEqual>(),      &operation_of<Less>(),     &operation_of<LessEqual>(),
-          &operation_of<Sign>(),          &operation_of<Abs>(),      &operation_of<Exp>(),
-          &operation_of<Expm1>(),         &operation_of<Log>(),      &operation_of<Log1p>(),
-          &operation_of<Sqrt>(),          &operation_of<Square>(),   &operation_of<Power>(),
-          &operation_of<PowerOfNumber>(), &operation_of<Sin>(),      &operation_of<Cos>(),
-          &operation_of<Tanh>(),          &operation_of<TanhVjp>(),  &operation_of<Sigmoid>(),
-          &operation_of<SigmoidVjp>(),    &operation_of<Relu>(),     &operation_of<ReluVjp>(),
-          &operation_of<Softplus>(),      &operation_of<Erf>(),      &operation_of<Maximum>(),
-          &operation_of<Minimum>(),       &operation_of<Prefer>(),   &operation_of<Where>(),
-          &operation_of<Clamp>()};
+  return {&operation_of<Subtract>(),  &operation_of<Multiply>(),       &operation_of<Scale>(),
+          &operation_of<Divide>(),    &operation_of<DivideByNumber>(), &operation_of<Negative>(),
+          &operation_of<Equal>(),     &operation_of<NotEqual>(),       &operation_of<Less>(),
+          &operation_of<LessEqual>(), &operation_of<Sign>(),           &operation_of<Abs>(),
+          &operation_of<Exp>(),       &operation_of<Expm1>(),          &operation_of<Log>(),
+          &operation_of<Log1p>(),     &operation_of<Sqrt>(),           &operation_of<Square>(),
+          &operation_of<Power>(),     &operation_of<PowerOfNumber>(),  &operation_of<Sin>(),
+          &operation_of<Cos>(),       &operation_of<Tanh>(),           &operation_of<TanhVjp>(),
+          &operation_of<Sigmoid>(),   &operation_of<SigmoidVjp>(),     &operation_of<Relu>(),
+          &operation_of<ReluVjp>(),   &operation_of<Softplus>(),       &operation_of<Erf>(),
+          &operation_of<Maximum>(),   &operation_of<Minimum>(),        &operation_of<Prefer>(),
+          &operation_of<Where>(),     &operation_of<Clamp>()};
 }
 
 }  // namespace gradweave

@@ -32,8 +32,8 @@ class Generator {
 /// DTypeError unless the dtype is floating.
 Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
                       DType dtype = DType::float32);
-/// Normal (Box and Muller's transform, 1958). Throws ValueError unless both are finite and std >= 0; DTypeError
-/// unless the dtype is floating.
+/// Normal (Box and Muller's transform, 1958). Throws ValueError unless both are finite and std >= 0;
+/// DTypeError unless the dtype is floating.
 Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1,
                      DType dtype = DType::float32);
 

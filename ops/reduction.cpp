@@ -9,6 +9,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/reduce.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -48,36 +49,42 @@ Tensor extremum_vjp(const Tensor& g, const Tensor& x, const Tensor& y, unsigned 
 }
 
 struct Max {
-  unsigned axes;
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "max";
   Spec infer(const Spec& x) const {
-    require_elements(x, axes);
+    require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
   void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+    dispatch<numeric>(x.dtype,
+                      [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
+    return extremum_vjp(g, x, y, axes.bits);
+  }
   static SamplesOf<Max> samples() {
-    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
   }
 };
 
 struct Min {
-  unsigned axes;
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "min";
   Spec infer(const Spec& x) const {
-    require_elements(x, axes);
+    require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
   void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes, y.as<T>()); });
+    dispatch<numeric>(x.dtype,
+                      [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
+    return extremum_vjp(g, x, y, axes.bits);
+  }
   static SamplesOf<Min> samples() {
-    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
   }
 };
 
@@ -138,18 +145,12 @@ struct Reduction {
   Index count = 1;  // elements joined into one
 };
 
-const Tensor& tensor_of(const Operand& x, std::string_view op) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", op));
-  return *x.tensor();
-}
-
 Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdims) {
   const Shape shape = tensor_of(x, op).shape();
   Reduction r;
   for (Index axis : axes) {
-    const unsigned bit = 1U << normalize_axis(axis, shape.rank());
-    if ((r.axes & bit) != 0)
-      throw ShapeError(fmt::format("{} of {}: axis {} is named twice", op, to_string(shape), axis));
+    const unsigned bit = 1U << axis_of(x, axis, op);
+    if ((r.axes & bit) != 0) refuse<ShapeError>(op, {x}, fmt::format("axis {} is named twice", axis));
     r.axes |= bit;
   }
   if (axes.size() == 0) r.axes = (1U << shape.rank()) - 1;
@@ -164,7 +165,7 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
 }
 
 Operand as_floating(const Operand& x, Tensor& keep) {
-  if (is_floating(x.tensor()->dtype())) return x;
+  if (x.tensor() == nullptr || !*x.tensor() || is_floating(x.tensor()->dtype())) return x;
   keep = cast(x, DType::float32);
   return Operand(keep, x.where());
 }
@@ -184,12 +185,12 @@ Tensor mean(const Operand& x, Axes axes, bool keepdims) {
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("max", x, axes, keepdims);
-  return apply(Max{r.axes, r.result}, {x});
+  return apply(Max{{r.axes}, r.result}, {x});
 }
 
 Tensor min(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("min", x, axes, keepdims);
-  return apply(Min{r.axes, r.result}, {x});
+  return apply(Min{{r.axes}, r.result}, {x});
 }
 
 Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
@@ -226,8 +227,20 @@ Tensor argmax(const Operand& x, Index axis, bool keepdims) {
   return reshape(apply(ArgMax{at}, {x}), Dims(r.result));
 }
 
-Tensor log_softmax(const Operand& x, Index axis) { return x - logsumexp(x, {axis}, true); }
-Tensor softmax(const Operand& x, Index axis) { return exp(log_softmax(x, axis)); }
+// How far below the largest along the axis: what is taken off changes no softmax, so nothing flows through
+// it.
+static Tensor below_largest(const Operand& x, Index axis) { return x - detach(max(x, {axis}, true)); }
+
+Tensor log_softmax(const Operand& x, Index axis) {
+  Tensor keep;
+  const Tensor below = below_largest(as_floating(x, keep), axis);
+  return below - log(sum(exp(below), {axis}, true));
+}
+Tensor softmax(const Operand& x, Index axis) {
+  Tensor keep;
+  const Tensor share = exp(below_largest(as_floating(x, keep), axis));
+  return share / sum(share, {axis}, true);
+}
 
 std::vector<const Operation*> reduction_operations() {
   return {&operation_of<Max>(), &operation_of<Min>(), &operation_of<LogSumExp>(), &operation_of<ArgMax>()};
