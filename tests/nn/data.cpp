@@ -183,3 +183,14 @@ TEST_CASE("a loader refuses what cannot be cut into batches", "[nn][data]") {
   CHECK_THROWS_AS(nn::DataLoader(constant(1), constant(1)), ShapeError);
   CHECK_THROWS_AS(nn::DataLoader(column(3), column(3), {.batch_size = 0}), ValueError);
 }
+
+TEST_CASE("there is nothing behind the last batch", "[nn][data]") {
+  nn::DataLoader loader(zeros({5, 2}), zeros({5}), {.batch_size = 100});
+  CHECK(loader.size() == 1);
+  auto at = loader.begin();
+  CHECK((*at).x.size(0) == 5);
+  ++at;
+  CHECK_THROWS_AS(*at, ValueError);
+  nn::DataLoader none(zeros({5, 2}), zeros({5}), {.batch_size = 100, .drop_last = true});
+  for (auto [x, y] : none) FAIL("a batch of " << x.size(0));
+}
