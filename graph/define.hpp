@@ -211,6 +211,23 @@ auto block_expression(const Op& op, std::span<const void* const> inputs, Index c
   return op.forward(input_block<Op, T, I>(inputs[I], count)...);
 }
 
+// Stores an expression from its first element on. Eigen's own loop begins with single elements until the
+// output is aligned; as functions of single elements and of vectors differ in their last bits, results would
+// depend on addresses.
+template <class T, class Expression>
+void store(const Expression& y, T* output, Index count) {
+  using namespace Eigen::internal;
+  const evaluator<Expression> value(y);
+  Index i = 0;
+  if constexpr ((int(evaluator<Expression>::Flags) & Eigen::PacketAccessBit) != 0) {
+    using Packet = typename packet_traits<T>::type;
+    constexpr Index width = unpacket_traits<Packet>::size;
+    for (; i + width <= count; i += width)
+      pstoreu(output + i, value.template packet<Eigen::Unaligned, Packet>(i));
+  }
+  for (; i < count; ++i) output[i] = value.coeff(i);
+}
+
 template <class Op, class T>
 void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
   if constexpr (requires(T* y) { Op::template run<T>(inputs, y, count); }) {  // any number of inputs
@@ -219,7 +236,7 @@ void run_block(const void* attributes, std::span<const void* const> inputs, void
     const auto y = block_expression<Op, T>(as<Op>(attributes), inputs, count,
                                            std::make_index_sequence<elementwise_arity<Op>()>());
     using Result = typename std::decay_t<decltype(y)>::Scalar;
-    Block<Result>(static_cast<Result*>(output), count) = y;
+    store(y, static_cast<Result*>(output), count);
   }
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <gradweave/graph/algebra.hpp>
+
 #include "catch.hpp"
 #include "nn/idx_files.hpp"
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include <gradweave/graph/algebra.hpp>
+
 #include "catch.hpp"
 
 using namespace gradweave;
