@@ -221,7 +221,7 @@ void store(const Expression& y, T* output, Index count) {
   Index i = 0;
   if constexpr ((int(evaluator<Expression>::Flags) & Eigen::PacketAccessBit) != 0) {
     using Packet = typename packet_traits<T>::type;
-    constexpr Index width = unpacket_traits<Packet>::size;
+    constexpr Index width = packet_traits<T>::size;
     for (; i + width <= count; i += width)
       pstoreu(output + i, value.template packet<Eigen::Unaligned, Packet>(i));
   }
