@@ -16,7 +16,7 @@ struct Exp {
   static T least() { return std::log(std::numeric_limits<T>::min()); }
   T operator()(T x) const { return x < least() ? T(0) : std::exp(x); }
   template <class Packet>
-  Packet packetOp(const Packet& x) const {
+  Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
     using namespace Eigen::internal;
     return pandnot(pexp(x), pcmp_lt(x, pset1<Packet>(least())));
   }
@@ -40,7 +40,7 @@ struct Pow {
         x, T(1), [](T a, T b) { return a * b; }, [](T a, T b) { return a / b; });
   }
   template <class Packet>
-  Packet packetOp(const Packet& x) const {
+  Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
     using namespace Eigen::internal;
     if (whole == 0) return generic_pow(x, pset1<Packet>(exponent));
     return multiplied(
