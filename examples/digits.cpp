@@ -15,6 +15,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;
@@ -30,6 +31,7 @@ struct Options {
   int epochs = 40;
   Index batch = 16;
   std::uint64_t seed = 0;
+  int threads = get_num_threads();
 };
 
 const std::map<std::string, nn::Initializer> initializers = {
@@ -123,6 +125,7 @@ void run(const Options& options) {
                                  fmt::join(sizes, "-"), inputs, set.classes));
   }
 
+  set_num_threads(options.threads);
   nn::manual_seed(options.seed);
   const nn::Sequential network = make_network(options, sizes);
   const auto optimizer = make_optimizer(options, network.parameters());
@@ -191,6 +194,8 @@ int main(int argc, char** argv) {
   app.add_option("--init", options.init, "How weights begin")->check(CLI::IsMember(&initializers));
   app.add_option("--seed", options.seed, "Another seed, another beginning and order")
       ->check(CLI::Range(Index{0}, std::numeric_limits<Index>::max()));
+  app.add_option("--threads", options.threads, "How many compute; the numbers do not depend on it")
+      ->check(CLI::Range(1, 1024));
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);

@@ -46,17 +46,27 @@ struct Cast {
 
 struct Add {
   static constexpr std::string_view name = "add";
+  static constexpr double neutral = 0;
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {
-    const auto input = [&](std::size_t i) { return ConstBlock<T>(static_cast<const T*>(inputs[i]), count); };
-    Block<T> y(output, count);
-    if (inputs.size() == 1) {
-      y = input(0);
+    const auto input = [&](std::size_t i, Index first, Index n) {
+      return ConstBlock<T>(static_cast<const T*>(inputs[i]) + first, n);
+    };
+    if (inputs.size() <= 2) {
+      Block<T> y(output, count);
+      if (inputs.size() == 1) y = input(0, 0, count);
+      if (inputs.size() == 2) y = input(0, 0, count) + input(1, 0, count);
       return;
     }
-    y = input(0) + input(1);
-    for (std::size_t i = 2; i < inputs.size(); ++i) y = y + input(i);
+    constexpr Index piece = 64;
+    for (Index first = 0; first < count; first += piece) {
+      const Index n = std::min(piece, count - first);
+      // Not in the output itself, which may be where one of the inputs is.
+      Eigen::Array<T, Eigen::Dynamic, 1, 0, piece, 1> sum = input(0, first, n) + input(1, first, n);
+      for (std::size_t i = 2; i < inputs.size(); ++i) sum = sum + input(i, first, n);
+      Block<T>(output + first, n) = sum;
+    }
   }
   static Tensor vjp(std::size_t, const Tensor& g, std::span<const Tensor>, const Tensor&) { return g; }
   static Samples samples() {
@@ -69,9 +79,16 @@ struct Sum {
   Shape shape;
   static constexpr std::string_view name = "sum";
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype,
-                      [&]<class T>() { reduce<Summing<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     const Shape full_shape = x.shape();
@@ -177,6 +194,7 @@ Tensor cast(const Operand& x, DType dtype) {
   return apply(Cast{dtype}, {x});
 }
 
+const Operation& copy_operation() { return operation_of<Add>(); }
 Tensor add(const Operand& a, const Operand& b) { return apply<Add>(a, b); }
 Tensor add(std::span<const Tensor> terms) {
   if (terms.empty()) throw GraphError("add: no terms");
@@ -185,6 +203,10 @@ Tensor add(std::span<const Tensor> terms) {
 }
 
 Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
+  if (x.tensor() != nullptr && *x.tensor() && contains(numeric, x.tensor()->dtype()) &&
+      x.tensor()->numel() == numel(shape)) {
+    return reshape(x, Dims(shape));  // one term each
+  }
   return apply(Sum{{axes}, shape}, {x});
 }
 

@@ -20,6 +20,9 @@ Tensor cast(const Operand& x, DType dtype);
 Tensor add(const Operand& a, const Operand& b);
 Tensor add(std::span<const Tensor> terms);
 
+/// The elementwise op that gives its input as it is: a copy in row-major order.
+const Operation& copy_operation();
+
 /// The sum over the axes whose bit is set in `axes`, laid out as `shape` (the axes left out, or kept with
 /// size 1, ...).
 Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape);

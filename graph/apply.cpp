@@ -38,7 +38,8 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
   return common;
 }
 
-Tensor as_tensor(const Operation& op, std::size_t i, const Operand& input, DType common) {
+// The operand as the op takes it: a number becomes a tensor, another dtype is converted.
+Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common) {
   const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
   const DType wanted = fixed.value_or(common);
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
@@ -47,42 +48,54 @@ Tensor as_tensor(const Operation& op, std::size_t i, const Operand& input, DType
   return input.tensor() != nullptr ? cast(*input.tensor(), wanted) : full({}, input.number(), wanted);
 }
 
-Spec infer(const Operation& op, const void* attributes, std::span<const Tensor> inputs, DType common) {
-  if (op.infer == nullptr) {
-    Spec spec{Shape(inputs[0].node()->shape()), op.block_result[static_cast<std::size_t>(common)]};
-    for (const Tensor& input : inputs.subspan(1)) {
-      if (!same(input.node()->shape(), spec.shape)) spec.shape = broadcast(spec.shape, input.node()->shape());
-    }
-    return spec;
+Spec infer(const Operation& op, const void* attributes, std::span<Node* const> inputs) {
+  if (inputs.size() == 1) {
+    const Spec spec = inputs[0]->spec();
+    return op.infer(attributes, {&spec, 1});
   }
-  std::array<Spec, 4> few;
-  if (inputs.size() <= few.size()) {
-    std::transform(inputs.begin(), inputs.end(), few.begin(),
-                   [](const Tensor& t) { return t.node()->spec(); });
-    return op.infer(attributes, {few.data(), inputs.size()});
+  if (inputs.size() == 2) {
+    const std::array<Spec, 2> specs{inputs[0]->spec(), inputs[1]->spec()};
+    return op.infer(attributes, specs);
   }
-  std::vector<Spec> many;
-  for (const Tensor& input : inputs) many.push_back(input.node()->spec());
-  return op.infer(attributes, many);
+  std::vector<Spec> specs;
+  for (const Node* input : inputs) specs.push_back(input->spec());
+  return op.infer(attributes, specs);
 }
 
-// The common case, with nothing to promote or to broadcast: an elementwise op on tensors of one dtype and
-// shape.
-Tensor apply_alike(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
-  if (!op.elementwise || inputs.size() > 2 || op.fixed[0] || inputs[0].tensor() == nullptr) return {};
-  const Node& first = *inputs[0].tensor()->node();
-  if (!contains(op.dtypes, first.dtype)) return {};
-  std::array<Tensor, 2> tensors{*inputs[0].tensor()};
-  if (inputs.size() == 2) {
-    if (inputs[1].tensor() == nullptr) return {};
-    const Node& second = *inputs[1].tensor()->node();
-    if (second.dtype != first.dtype || !same(first.shape(), second.shape())) return {};
-    tensors[1] = *inputs[1].tensor();
+// The input that has the shape to which all broadcast; null where none has.
+const Node* widest(std::span<Node* const> inputs) {
+  const Node* most = inputs[0];
+  bool all_same = true;
+  for (const Node* input : inputs.subspan(1)) {
+    if (same(input->shape(), most->shape())) continue;
+    all_same = false;
+    if (!broadcasts_to(input->shape(), most->shape())) most = input;
   }
-  const Spec spec{Shape(first.shape()), op.block_result[static_cast<std::size_t>(first.dtype)]};
-  Tensor result = make_node(op, attributes, {tensors.data(), inputs.size()}, spec);
-  result.node()->where = inputs[0].where();
-  return result;
+  const auto fits = [&](const Node* input) { return broadcasts_to(input->shape(), most->shape()); };
+  return all_same || std::ranges::all_of(inputs, fits) ? most : nullptr;
+}
+
+Tensor add_node(const Operation& op, const void* attributes, std::span<Node* const> inputs, DType common) {
+  if (op.infer != nullptr) {
+    const Spec spec = infer(op, attributes, inputs);
+    return make_node(op, attributes, inputs, spec.shape, spec.dtype);
+  }
+  const DType dtype = op.block_result[static_cast<std::size_t>(common)];
+  if (const Node* most = widest(inputs)) return make_node(op, attributes, inputs, most->shape(), dtype);
+  Shape shape(inputs[0]->shape());
+  for (const Node* input : inputs.subspan(1)) shape = broadcast(shape, input->shape());
+  return make_node(op, attributes, inputs, shape, dtype);
+}
+
+// Whether nothing is to be promoted: the inputs are tensors of one dtype that the op has a kernel for.
+std::optional<DType> one_dtype(const Operation& op, std::span<const Operand> inputs) {
+  if (inputs.empty() || inputs[0].tensor() == nullptr || op.fixed[0] || op.fixed[1] || op.fixed[2]) return {};
+  const DType dtype = inputs[0].tensor()->node()->dtype;
+  const auto alike = [&](const Operand& x) {
+    return x.tensor() != nullptr && x.tensor()->node()->dtype == dtype;
+  };
+  if (!contains(op.dtypes, dtype) || !std::ranges::all_of(inputs.subspan(1), alike)) return {};
+  return dtype;
 }
 
 }  // namespace
@@ -94,17 +107,19 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
       throw GraphError(situated(op.name, inputs, "an empty Tensor has no shape and no values"));
   }
   try {
-    if (Tensor result = apply_alike(op, attributes, inputs)) return result;
-    const DType common = common_dtype(op, inputs);
-    std::array<Tensor, 4> few;
-    std::vector<Tensor> many;
-    std::span<Tensor> tensors(few.data(), std::min(inputs.size(), few.size()));
-    if (inputs.size() > few.size()) {
-      many.resize(inputs.size());
-      tensors = many;
+    std::array<Node*, 4> few{};
+    std::vector<Node*> many(inputs.size() > few.size() ? inputs.size() : 0);
+    const std::span<Node*> nodes(many.empty() ? few.data() : many.data(), inputs.size());
+    std::optional<DType> common = one_dtype(op, inputs);
+    std::vector<Tensor> made;
+    if (common) {
+      std::ranges::transform(inputs, nodes.begin(), [](const Operand& x) { return x.tensor()->node(); });
+    } else {
+      common = common_dtype(op, inputs);
+      for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], *common));
+      std::ranges::transform(made, nodes.begin(), &Tensor::node);
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) tensors[i] = as_tensor(op, i, inputs[i], common);
-    Tensor result = make_node(op, attributes, tensors, infer(op, attributes, tensors, common));
+    Tensor result = add_node(op, attributes, nodes, *common);
     result.node()->where = where;
     return result;
   } catch (const Error&) {

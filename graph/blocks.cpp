@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <vector>
 
-#include <boost/container/small_vector.hpp>
+#include <gradweave/graph/storage.hpp>
 
 namespace gradweave {
 namespace {
-
-constexpr Index block_size = 512;
-constexpr std::size_t block_bytes = block_size * sizeof(double);
-constexpr std::size_t few = 4;  // inputs that an op usually has at most
-template <class T>
-using Few = boost::container::small_vector<T, few>;
 
 template <class Word>
 void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index count, Word* to) {
@@ -55,6 +48,21 @@ void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index
   }
 }
 
+// One element, `count` times.
+void fill(std::byte* to, const std::byte* element, std::size_t size, Index count) {
+  const auto n = static_cast<std::size_t>(count);
+  switch (size) {
+    case 1:
+      std::fill_n(to, n, *element);
+      break;
+    case 4:
+      std::fill_n(reinterpret_cast<std::uint32_t*>(to), n, *reinterpret_cast<const std::uint32_t*>(element));
+      break;
+    default:
+      std::fill_n(reinterpret_cast<std::uint64_t*>(to), n, *reinterpret_cast<const std::uint64_t*>(element));
+  }
+}
+
 // The strides with which an input runs along with an output of shape `shape`.
 std::array<Index, max_rank> aligned_strides(const Array& x, Dims shape) {
   std::array<Index, max_rank> aligned{};
@@ -64,44 +72,6 @@ std::array<Index, max_rank> aligned_strides(const Array& x, Dims shape) {
   for (std::size_t axis = 0; axis < x.shape.size(); ++axis)
     aligned[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
   return aligned;
-}
-
-// One input, block after block: where it lies if that can be read directly, else in a buffer.
-class Feed {
- public:
-  Feed(const Array& x, Dims shape, Index total) : x_(x) {
-    if (total == 1 || (x.row_major() && x.size() == total)) return;
-    if (x.size() != 1) strides_ = aligned_strides(x, shape);  // a single element stays where it is
-    x_.shape = shape;
-    const bool constant = std::all_of(strides_.begin(), strides_.end(), [](Index s) { return s == 0; });
-    kind_ = constant ? Kind::constant : Kind::gathered;
-  }
-  void use_buffer(std::byte* buffer, Index count) {
-    buffer_ = buffer;
-    if (kind_ == Kind::constant) fill(0, count);
-  }
-  const void* block(Index first, Index count) {
-    if (kind_ == Kind::direct)
-      return x_.as<const std::byte>() + static_cast<std::size_t>(first) * size_of(x_.dtype);
-    if (kind_ == Kind::gathered) fill(first, count);
-    return buffer_;
-  }
-
- private:
-  enum class Kind { direct, constant, gathered };
-  void fill(Index first, Index count) {
-    x_.strides = Dims(strides_.data(), x_.shape.size());
-    gather(x_, first, count, buffer_);
-  }
-  Kind kind_ = Kind::direct;
-  Array x_;
-  std::array<Index, max_rank> strides_{};
-  std::byte* buffer_ = nullptr;
-};
-
-bool all_direct(std::span<const Array> inputs, Index total) {
-  return std::all_of(inputs.begin(), inputs.end(),
-                     [&](const Array& x) { return x.row_major() ? x.size() == total : total == 1; });
 }
 
 }  // namespace
@@ -121,29 +91,141 @@ void gather(const Array& from, Index first, Index count, void* to) {
   }
 }
 
+BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs) {
+  DType dtype = DType::bool_;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    dtype = inputs[i].dtype;
+    if (i >= op.fixed.size() || !op.fixed[i]) break;
+  }
+  return op.block[static_cast<std::size_t>(dtype)];
+}
+
 void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
                      std::span<const Array> inputs) {
-  const Index total = y.size();
-  Few<const void*> pointers(inputs.size());
-  if (all_direct(inputs, total)) {
-    std::ranges::transform(inputs, pointers.begin(), [](const Array& x) { return x.data; });
-    kernel(attributes, {pointers.data(), pointers.size()}, y.data, total);
-    return;
+  Blocks blocks;
+  std::vector<Blocks::Operand> operands;
+  for (const Array& x : inputs) operands.push_back(blocks.add_input(x, y.shape));
+  const Blocks::Operand output = blocks.add_array(y.dtype);
+  blocks.data_of(output) = y.as<std::byte>();
+  blocks.add_instruction(kernel, attributes, operands, output);
+  blocks.finish(y.size());
+  const Scratch scratch(blocks.scratch_bytes());
+  blocks.run(0, y.size(), scratch.data());
+}
+
+Blocks::Operand Blocks::add_array(DType dtype) {
+  const auto element = static_cast<std::uint8_t>(size_of(dtype));
+  places_.push_back({.kind = Kind::memory, .element = element, .step = element});
+  return static_cast<Operand>(places_.size() - 1);
+}
+
+Blocks::Operand Blocks::add_input(const Array& x, Dims shape) {
+  const Index count = numel(shape);
+  const bool in_order = count == 1 || (x.row_major() && x.size() == count);
+  const Operand operand = in_order ? add_array(x.dtype) : add_register(x.dtype, true);
+  if (in_order) {
+    places_[operand].data = x.as<std::byte>();
+    return operand;
   }
-  alignas(64) std::array<std::byte, few * block_bytes> near;
-  std::vector<std::byte> far(inputs.size() > few ? inputs.size() * block_bytes : 0);
-  std::byte* buffer = far.empty() ? near.data() : far.data();
-  Few<Feed> feeds;
-  for (const Array& x : inputs) {
-    feeds.emplace_back(x, y.shape, total).use_buffer(buffer, std::min(total, block_size));
-    buffer += block_bytes;
+  Feed feed{.data = x.as<std::byte>(), .dtype = x.dtype, .shape = shape};
+  if (x.size() != 1) feed.strides = aligned_strides(x, shape);  // a single element stays where it is
+  feed.same_everywhere = std::ranges::all_of(feed.strides, [](Index s) { return s == 0; });
+  feed.number = places_[operand].number;
+  feed_of_.resize(places_.size());
+  feed_of_[operand] = static_cast<std::uint32_t>(feeds_.size());
+  feeds_.push_back(feed);
+  return operand;
+}
+
+Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
+  std::uint32_t number = registers_;
+  if (fresh || free_.empty()) {
+    ++registers_;
+  } else {
+    number = free_.back();
+    free_.pop_back();
   }
-  const std::size_t element = size_of(y.dtype);
-  for (Index first = 0; first < total; first += block_size) {
-    const Index count = std::min(block_size, total - first);
-    for (std::size_t i = 0; i < feeds.size(); ++i) pointers[i] = feeds[i].block(first, count);
-    kernel(attributes, {pointers.data(), pointers.size()},
-           y.as<std::byte>() + static_cast<std::size_t>(first) * element, count);
+  places_.push_back(
+      {.number = number, .kind = Kind::scratch, .element = static_cast<std::uint8_t>(size_of(dtype))});
+  return static_cast<Operand>(places_.size() - 1);
+}
+
+void Blocks::release(Operand reg) {
+  if (places_[reg].kind == Kind::scratch) free_.push_back(places_[reg].number);
+}
+
+Blocks::Operand Blocks::add_panel(DType dtype, Index elements) {
+  const auto element = static_cast<std::uint8_t>(size_of(dtype));
+  places_.push_back({.kind = Kind::panel, .element = element, .step = element});
+  panel_bytes_ = static_cast<std::size_t>(elements) * size_of(dtype);
+  return static_cast<Operand>(places_.size() - 1);
+}
+
+void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
+                             Operand output) {
+  instructions_.push_back({kernel, attributes, static_cast<std::uint32_t>(operands_.size()),
+                           static_cast<std::uint32_t>(inputs.size())});
+  operands_.insert(operands_.end(), inputs.begin(), inputs.end());
+  operands_.push_back(output);
+  most_inputs_ = std::max(most_inputs_, static_cast<std::uint32_t>(inputs.size()));
+}
+
+void Blocks::finish(Index count) {
+  // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
+  // first cache.
+  constexpr std::size_t near_bytes = 24 * 1024, element = sizeof(double);
+  const std::size_t fitting = near_bytes / (element * std::max(registers_, 1U)) / 64 * 64;
+  block_ =
+      std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
+  register_bytes_ = (static_cast<std::size_t>(block_) * element + 63) / 64 * 64;
+  panel_offset_ = registers_ * register_bytes_;
+  scratch_bytes_ = panel_offset_ + panel_bytes_;
+  for (Place& place : places_) {
+    const std::size_t offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
+    if (place.kind != Kind::memory) place.data = reinterpret_cast<std::byte*>(offset);
+  }
+}
+
+Index Blocks::grain() const {
+  constexpr Index work = 1 << 17;  // elements that a thread computes in some 20 us or more
+  const Index elements = work / static_cast<Index>(std::max<std::size_t>(instructions_.size(), 1));
+  return std::max<Index>(elements / block_, 1) * block_;
+}
+
+std::byte*& Blocks::data_of(Operand operand) {
+  Place& place = places_[operand];
+  if (place.kind != Kind::scratch) return place.data;
+  return feeds_[feed_of_[operand]].data;
+}
+
+inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* scratch) const {
+  if (kind == Kind::memory) return data + first * step;
+  return scratch + reinterpret_cast<std::uintptr_t>(data) + (first - panel_first) * step;
+}
+
+void Blocks::run(Index begin, Index end, std::byte* scratch) const {
+  std::array<const void*, 8> few;
+  std::vector<const void*> many(most_inputs_ > few.size() ? most_inputs_ : 0);
+  const void** const inputs = many.empty() ? few.data() : many.data();
+  for (Index first = begin; first < end; first += block_) {
+    const Index count = std::min(block_, end - first);
+    for (const Feed& feed : feeds_) {
+      if (feed.same_everywhere) {
+        if (first == begin)
+          fill(scratch + feed.number * register_bytes_, feed.data, size_of(feed.dtype), count);
+        continue;
+      }
+      const Array x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};
+      gather(x, first, count, scratch + feed.number * register_bytes_);
+    }
+    for (const Instruction& instruction : instructions_) {
+      const Operand* operand = operands_.data() + instruction.first_operand;
+      for (std::uint32_t i = 0; i < instruction.input_count; ++i, ++operand) {
+        inputs[i] = places_[*operand].at(first, begin, scratch);
+      }
+      instruction.kernel(instruction.attributes, {inputs, instruction.input_count},
+                         places_[*operand].at(first, begin, scratch), count);
+    }
   }
 }
 

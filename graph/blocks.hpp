@@ -1,7 +1,11 @@
-// Running an elementwise op: block by block, so that inputs which broadcast or are strided are laid out in
-// cache-sized pieces and the kernels only ever see plain arrays.
+// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when
+// the next one reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays:
+// inputs that broadcast or are strided are laid out for them, a block at a time.
 #pragma once
+#include <array>
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include <gradweave/graph/operation.hpp>
 
@@ -10,8 +14,83 @@ namespace gradweave {
 /// Elements `first` to `first + count` (in row-major order of its shape) of a strided array, copied to `to`.
 void gather(const Array& from, Index first, Index count, void* to);
 
+/// The kernel for inputs of these dtypes: it is the first one without a fixed dtype that decides.
+BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs);
+
 /// Runs the kernel of an elementwise op over the row-major `y`; the inputs have y's shape or broadcast to it.
 void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
                      std::span<const Array> inputs);
+
+/// Elementwise ops over the same number of elements, to be run one after the other over each block.
+class Blocks {
+ public:
+  using Operand = std::uint32_t;
+
+  /// An array of as many elements, where it lies. Its data may be given later, through `data_of`.
+  Operand add_array(DType dtype);
+  /// An array that has `shape` or broadcasts to it, laid out for the ops if need be.
+  Operand add_input(const Array& x, Dims shape);
+  /// What exists only within a block; `fresh`: in memory that nothing else has used.
+  Operand add_register(DType dtype, bool fresh = false);
+  /// A register whose value nobody reads after the instructions that were added: the next one may use it.
+  void release(Operand reg);
+  /// What exists only within [first, last) of a call of `run`: something else writes it, to `panel()`.
+  Operand add_panel(DType dtype, Index elements);
+
+  /// The output may be an input.
+  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
+                       Operand output);
+  /// Lays out the scratch memory, once everything is added.
+  void finish(Index count);
+
+  bool empty() const { return instructions_.empty(); }
+  /// Elements that make a part of the work worth a thread's while: whole blocks.
+  Index grain() const;
+  std::size_t scratch_bytes() const { return scratch_bytes_; }
+  /// Where array or input `operand` begins.
+  std::byte*& data_of(Operand operand);
+  std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
+
+  /// Elements [first, last), given aligned scratch memory.
+  void run(Index first, Index last, std::byte* scratch) const;
+
+ private:
+  enum class Kind : std::uint8_t { memory, scratch, panel };
+  struct Place {
+    std::byte* data = nullptr;  // memory: of the first element; else the offset in the scratch memory
+    std::uint32_t number = 0;   // of the register
+    Kind kind = Kind::memory;
+    std::uint8_t element = 0;  // bytes
+    std::uint8_t step = 0;     // from one element to the next; 0 where each block begins at the same place
+    std::byte* at(Index first, Index panel_first, std::byte* scratch) const;
+  };
+  struct Instruction {
+    BlockKernel kernel;
+    const void* attributes;
+    std::uint32_t first_operand;  // its inputs, then its output
+    std::uint32_t input_count;
+  };
+  struct Feed {  // an input that is laid out in a register
+    std::byte* data = nullptr;
+    DType dtype = DType::float32;
+    Dims shape;  // of the output
+    std::array<Index, max_rank> strides{};
+    bool same_everywhere = false;
+    std::uint32_t number = 0;
+  };
+  std::vector<Place> places_;
+  std::vector<Operand> operands_;
+  std::vector<Instruction> instructions_;
+  std::vector<Feed> feeds_;
+  std::vector<std::uint32_t> feed_of_;  // by operand
+  std::uint32_t registers_ = 0;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t most_inputs_ = 0;
+  Index block_ = 0;
+  std::size_t register_bytes_ = 0;
+  std::size_t panel_bytes_ = 0;
+  std::size_t panel_offset_ = 0;
+  std::size_t scratch_bytes_ = 0;
+};
 
 }  // namespace gradweave

@@ -20,10 +20,18 @@
 //                row-major.
 //   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major
 //   arrays.
+//   rows         the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose
+//   output is
+//                a matrix of independent rows. It computes those that it is asked for, the same bits
+//                whichever they are; threads and fusion come from that. Of y it reads shape and dtype only.
+//                Where the defaults do not fit: row_width(y, x...) (the last axis of y), row_cost(y, x...),
+//                roughly, in ns (that of writing it), and part_rows(y, x...), how many to compute at a time
+//                so that what uses them finds them in the cache (256 KiB).
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
-// error.
+// error. sum_of(terms), static, may give the sum of several results of the op in a shorter way, or empty.
 #pragma once
+#include <algorithm>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -62,6 +70,13 @@ namespace detail {
 // The kind of an op shows in what it defines.
 template <class Op>
 concept ViewOp = requires { &Op::view; };
+template <class Op>
+concept RowsOp = requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x, x); } ||
+                 requires(const Op& op, const Rows& rows, const Array& x, std::span<const Array> all) {
+                   op.forward(rows, x, all);
+                 };
 template <class Op>
 concept ElementwiseOp = !requires { &Op::infer; };
 
@@ -193,61 +208,84 @@ constexpr DTypes dtypes_of() {
   }
 }
 
+// The elementwise kernels compute with pieces of one length: every element goes through the same vector
+// instructions, wherever it lies and however many there are, and so has the same bits.
+inline constexpr Index piece = 16;
+template <class T>
+using Piece = Eigen::Array<T, piece, 1>;
+
 template <class Op, class T, std::size_t I>
-auto input_block(const void* data, Index count) {
+constexpr auto input_type() {
   constexpr std::optional<DType> own = I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
   if constexpr (own == DType::bool_) {
-    return ConstBlock<bool>(static_cast<const bool*>(data), count);
+    return bool();
   } else if constexpr (own == DType::int64) {
-    return ConstBlock<Index>(static_cast<const Index*>(data), count);
+    return Index();
   } else {
-    return ConstBlock<T>(static_cast<const T*>(data), count);
+    return T();
   }
+}
+template <class Op, class T, std::size_t I>
+using Input = decltype(input_type<Op, T, I>());
+
+template <class T>
+Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
+  return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
+}
+// The last elements, and the first of them again for the rest.
+template <class T>
+Piece<T> last_piece(const void* data, Index first, Index count) {
+  const T* x = static_cast<const T*>(data) + first;
+  Piece<T> values = Piece<T>::Constant(*x);
+  for (Index i = 1; i < count; ++i) values[i] = x[i];
+  return values;
 }
 
 template <class Op, class T, std::size_t... I>
-auto block_expression(const Op& op, std::span<const void* const> inputs, Index count,
-                      std::index_sequence<I...>) {
-  return op.forward(input_block<Op, T, I>(inputs[I], count)...);
+constexpr auto result_type(std::index_sequence<I...>) {
+  using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
+  return typename Y::Scalar();
 }
+template <class Op>
+using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
+template <class Op, class T>
+using Result = decltype(result_type<Op, T>(Inputs<Op>()));
 
-// Stores an expression from its first element on. Eigen's own loop begins with single elements until the
-// output is aligned; as functions of single elements and of vectors differ in their last bits, results would
-// depend on addresses.
-template <class T, class Expression>
-void store(const Expression& y, T* output, Index count) {
-  using namespace Eigen::internal;
-  const evaluator<Expression> value(y);
-  Index i = 0;
-  if constexpr ((int(evaluator<Expression>::Flags) & Eigen::PacketAccessBit) != 0) {
-    using Packet = typename packet_traits<T>::type;
-    constexpr Index width = packet_traits<T>::size;
-    for (; i + width <= count; i += width)
-      pstoreu(output + i, value.template packet<Eigen::Unaligned, Packet>(i));
+template <class Op, class T, std::size_t... I>
+void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
+                std::index_sequence<I...>) {
+  using R = Result<Op, T>;
+  Index first = 0;
+  for (; first + piece <= count; first += piece) {
+    const Piece<R> y = op.forward(whole_piece<Input<Op, T, I>>(inputs[I], first)...);
+    Eigen::Map<Piece<R>>(output + first) = y;
   }
-  for (; i < count; ++i) output[i] = value.coeff(i);
+  if (first == count) return;
+  const auto last = std::make_tuple(last_piece<Input<Op, T, I>>(inputs[I], first, count - first)...);
+  const Piece<R> y = op.forward(std::get<I>(last)...);
+  std::copy_n(y.data(), count - first, output + first);
 }
 
 template <class Op, class T>
+inline constexpr bool takes_all_inputs = requires(std::span<const void* const> inputs, T* y, Index count) {
+  Op::template run<T>(inputs, y, count);  // any number of inputs
+};
+
+template <class Op, class T>
 void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
-  if constexpr (requires(T* y) { Op::template run<T>(inputs, y, count); }) {  // any number of inputs
+  if constexpr (takes_all_inputs<Op, T>) {
     Op::template run<T>(inputs, static_cast<T*>(output), count);
   } else {
-    const auto y = block_expression<Op, T>(as<Op>(attributes), inputs, count,
-                                           std::make_index_sequence<elementwise_arity<Op>()>());
-    using Result = typename std::decay_t<decltype(y)>::Scalar;
-    store(y, static_cast<Result*>(output), count);
+    run_pieces<Op, T>(as<Op>(attributes), inputs, static_cast<Result<Op, T>*>(output), count, Inputs<Op>());
   }
 }
 
 template <class Op, class T>
 constexpr DType block_result() {
-  if constexpr (requires(T* y) { Op::template run<T>(std::span<const void* const>(), y, Index()); }) {
+  if constexpr (takes_all_inputs<Op, T>) {
     return dtype_of<T>;
   } else {
-    using Y = decltype(block_expression<Op, T>(std::declval<const Op&>(), std::span<const void* const>(),
-                                               Index(), std::make_index_sequence<elementwise_arity<Op>()>()));
-    return dtype_of<typename Y::Scalar>;
+    return dtype_of<Result<Op, T>>;
   }
 }
 
@@ -291,6 +329,47 @@ std::vector<Sample> collect_samples() {
     }
   }
   return all;
+}
+
+template <class Op>
+void run_rows(const void* attributes, const Rows& rows, const Array& y, std::span<const Array> inputs) {
+  const Op& op = as<Op>(attributes);
+  spread([&](const auto&... x) -> decltype(op.forward(rows, y, x...)) { op.forward(rows, y, x...); }, inputs);
+}
+
+template <class Op>
+Index row_width(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::row_width; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.row_width(y, x...)) { return op.row_width(y, x...); },
+                  inputs);
+  } else {
+    return y.shape.empty() ? 1 : y.shape.back();
+  }
+}
+
+template <class Op>
+Index row_cost(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::row_cost; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.row_cost(y, x...)) { return op.row_cost(y, x...); },
+                  inputs);
+  } else {
+    return row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype)) / 16;
+  }
+}
+
+template <class Op>
+Index part_rows(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::part_rows; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.part_rows(y, x...)) { return op.part_rows(y, x...); },
+                  inputs);
+  } else {
+    constexpr Index bytes = 256 * 1024;
+    const Index width = row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype));
+    return bytes / std::max<Index>(width, 1) + 1;
+  }
 }
 
 template <class Op>
@@ -345,6 +424,11 @@ constexpr Operation describe() {
       table.view = [](const void* attributes, const Array& x, Array& y, std::span<Index> strides) {
         return as<Op>(attributes).view(x, y, strides);
       };
+    } else if constexpr (RowsOp<Op>) {
+      table.run_rows = &run_rows<Op>;
+      table.row_width = &row_width<Op>;
+      table.row_cost = &row_cost<Op>;
+      table.part_rows = &part_rows<Op>;
     } else {
       table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
         spread(
@@ -353,13 +437,15 @@ constexpr Operation describe() {
             },
             inputs);
       };
-      if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
-      if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
     }
+    if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
+    if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
   }
 
+  if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
+  if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;
   return table;
 }

@@ -26,4 +26,13 @@ void eval(const Tensor& first, const Tensors&... rest) {
 }
 inline void eval(std::span<const Tensor> tensors) { evaluate(tensors); }
 
+/// How often a cache had what was asked for.
+struct CacheStatistics {
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::size_t entries = 0;
+};
+/// Of the plans that this thread keeps, by the structure of the graph: a loop plans its first step only.
+CacheStatistics plan_cache_statistics();
+
 }  // namespace gradweave

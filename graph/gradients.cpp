@@ -1,6 +1,7 @@
 // The chain rule. `Reverse::run` is all of it.
 #include <gradweave/graph/gradients.hpp>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -88,8 +89,18 @@ class Reverse {
   }
 
   static Tensor& total(Slot& slot) {
-    if (slot.terms.size() > 1) slot.terms = {gradweave::add(std::span(slot.terms.data(), slot.terms.size()))};
+    if (slot.terms.size() > 1) slot.terms = {sum(std::span(slot.terms.data(), slot.terms.size()))};
     return slot.terms[0];
+  }
+  static Tensor sum(std::span<const Tensor> terms) {
+    const Operation& op = *terms[0].node()->operation;
+    const auto alike = [&](const Tensor& t) {
+      return t.node()->operation == &op && t.node()->input_count > 0;
+    };
+    if (op.sum_of != nullptr && std::ranges::all_of(terms, alike)) {
+      if (Tensor shorter = op.sum_of(terms)) return shorter;
+    }
+    return gradweave::add(terms);
   }
 
   bool in_order(const Node* node) const { return node->index < order_.size() && order_[node->index] == node; }

@@ -15,17 +15,17 @@ std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides)
 }
 
 bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
-bool reserves_strides(const Node& node) { return node.strided || reserves_strides(*node.operation); }
 
-Node* new_node(const Operation& operation, std::uint32_t inputs, const Spec& spec, bool has_strides) {
-  const std::size_t rank = spec.shape.rank();
+Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape, DType dtype, bool has_strides) {
+  const std::size_t rank = shape.size();
   const std::size_t bytes = head_bytes(inputs, rank, has_strides) + operation.attribute_size;
   auto* node = new (allocate_block(bytes)) Node;
   node->operation = &operation;
   node->capacity = inputs;
   node->block_units = static_cast<std::uint32_t>((bytes + unit - 1) / unit);
   node->rank = static_cast<std::uint8_t>(rank);
-  node->dtype = spec.dtype;
+  node->dtype = dtype;
+  std::copy(shape.begin(), shape.end(), const_cast<Index*>(node->shape().data()));
   return node;
 }
 
@@ -35,8 +35,15 @@ void set_next_dead(Node* node, Node* next) { node->data = reinterpret_cast<std::
 
 }  // namespace
 
+bool Node::has_room_for_strides() const { return strided || reserves_strides(*operation); }
+
 void* Node::attributes() {
-  return reinterpret_cast<std::byte*>(this) + head_bytes(capacity, rank, reserves_strides(*this));
+  return reinterpret_cast<std::byte*>(this) + head_bytes(capacity, rank, has_room_for_strides());
+}
+
+void Node::release_history() noexcept {
+  if (tracked) tracked = false, released = true;
+  drop_inputs();
 }
 
 void Node::drop_inputs() noexcept {
@@ -66,29 +73,30 @@ void destroy(Node* node) noexcept {
   }
 }
 
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs,
-                 const Spec& spec) {
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
+                 Dims shape, DType dtype) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
-  Node* node = new_node(operation, count, spec, reserves_strides(operation));
+  Node* node = new_node(operation, count, shape, dtype, reserves_strides(operation));
   Tensor handle(node);
-  std::uninitialized_move(inputs.begin(), inputs.end(), node->inputs().data());
   node->input_count = count;
-  std::copy(spec.shape.begin(), spec.shape.end(), const_cast<Index*>(node->shape().data()));
-  if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  node->place = Scope::current();
-  node->reverse = ReversePass::is_on();
+  Tensor* input = node->inputs().data();
   bool tracked = false;
-  for (const Tensor& input : node->inputs()) tracked |= input.node()->tracked;
-  node->tracked = tracked && is_floating(spec.dtype) && !operation.stops_gradient;
+  for (Node* from : inputs) {
+    new (input++) Tensor(from);
+    tracked |= from->tracked;
+  }
+  if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
+  node->place = Ref<Place>(Scope::current());
+  node->reverse = ReversePass::is_on();
+  node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
   return handle;
 }
 
 Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
                  Dims strides) {
-  Node* node = new_node(kind, 0, spec, !strides.empty());
+  Node* node = new_node(kind, 0, spec.shape, spec.dtype, !strides.empty());
   Tensor handle(node);
   node->strided = !strides.empty();
-  std::copy(spec.shape.begin(), spec.shape.end(), const_cast<Index*>(node->shape().data()));
   std::copy(strides.begin(), strides.end(), node->stride_array());
   node->storage = std::move(storage);
   node->data = data;

@@ -36,7 +36,6 @@ struct Node {
   bool tracked : 1 = false;
   bool strided : 1 = false;   ///< has strides: its elements are not row-major
   bool released : 1 = false;  ///< its history was let go by an optimizer step
-  bool held : 1 = false;      ///< scratch of `evaluate`: someone besides the plan refers to it
   bool reverse : 1 = false;   ///< built by `gradients`, not by the user
 
   bool evaluated() const { return data != nullptr; }
@@ -46,9 +45,12 @@ struct Node {
   /// In elements; only when `strided`.
   Dims strides() const { return {const_cast<Node*>(this)->sizes() + rank, rank}; }
   Index* stride_array() { return sizes() + rank; }
+  bool has_room_for_strides() const;
   void* attributes();
   Spec spec() const { return {Shape(shape()), dtype}; }
 
+  /// Lets go of the history, so that no gradient can flow through any more.
+  void release_history() noexcept;
   /// Gives the inputs back, without recursion however deep the graph under them is.
   void drop_inputs() noexcept;
 
@@ -59,9 +61,9 @@ struct Node {
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
 
 /// A new node without values, its attributes copied from `attributes` (of the type that `operation`
-/// describes). The inputs are moved from.
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Tensor> inputs,
-                 const Spec& spec);
+/// describes).
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
+                 Dims shape, DType dtype);
 /// A new leaf with values: `storage` from `data` on, with `strides` unless they are row-major.
 Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
                  Dims strides);

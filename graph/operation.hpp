@@ -33,6 +33,23 @@ struct Array {
   }
 };
 
+/// Some rows of an output that is seen as a matrix: those from `first` on, to be written one behind the other
+/// to `data`.
+struct Rows {
+  void* data = nullptr;
+  Index first = 0;
+  Index count = 0;
+  Index width = 1;
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+/// What a thread should have to do at the least, in nanoseconds: waking it takes some 5000.
+inline constexpr Index block_cost = 20'000;
+
 /// Where the checker takes an input from: uniform numbers in [low, high), whole ones for int64 and bool.
 struct Draw {
   double low = -1;
@@ -75,20 +92,30 @@ struct Operation {
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
 
-  // Values: one of `block` (elementwise), `view` and `run`; leaves have none.
+  std::optional<double>
+      neutral;  ///< of two inputs: where one is this number everywhere, the result is the other
+
+  // Values: one of `block` (elementwise), `view`, `run` and `run_rows`; leaves have none.
   bool elementwise = false;
   std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs
   std::array<DType, dtype_count> block_result{};  ///< and the dtype that each gives
   bool (*view)(const void*, const Array& input, Array& output, std::span<Index> strides) = nullptr;
   void (*run)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
-  bool takes_strides = false;  ///< `run` reads strided inputs itself; else it gets row-major ones
-  bool uniform = false;        ///< every element is the same: `run` computes one
+  void (*run_rows)(const void*, const Rows&, const Array& output, std::span<const Array> inputs) = nullptr;
+  using AboutRows = Index (*)(const void*, const Array& output, std::span<const Array> inputs);
+  AboutRows row_width = nullptr;  ///< elements in a row
+  AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
+  AboutRows part_rows = nullptr;  ///< how many to compute at a time; it does not change their bits
+  bool takes_strides = false;     ///< the kernel reads strided inputs itself; else it gets row-major ones
+  bool uniform = false;           ///< every element is the same: `run` computes one
 
   // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means
   // zero.
   Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
                 const Tensor& y) = nullptr;
   bool stops_gradient = false;
+  // The sum of at least two results of this op, where there is a shorter way than to add them; else empty.
+  Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
 
   std::vector<Sample> (*samples)() = nullptr;
 };

@@ -2,13 +2,18 @@
 // sizes. For those who define reductions.
 //
 // A monoid says how elements join:
-//   struct Maximum { using Value = float; static Value identity(); static Value join(Value a, Value b); };
+//   struct Maximum { using Value = float; static Value identity(); template <class V> static V join(V a, V
+//   b); };
+// where V is Value, or a vector of them as GCC and Clang define it (with operators, comparisons and ?:).
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/shape.hpp>
 
 namespace gradweave {
@@ -17,7 +22,10 @@ template <class T>
 struct Summing {
   using Value = T;
   static constexpr T identity() { return T(0); }
-  static T join(T a, T b) { return a + b; }
+  template <class V>
+  static V join(V a, V b) {
+    return a + b;
+  }
 };
 
 /// The shape with the reduced axes kept as size 1.
@@ -28,34 +36,102 @@ inline Shape keep_axes(Dims shape, unsigned axes) {
   return Shape(Dims(sizes.data(), shape.size()));
 }
 
-namespace detail {
-
-inline constexpr Index reduce_leaf = 256;  // below this, plain loops of `lanes` running results
-
+/// Joins elements that come piece by piece, as a tree that depends on how many there are and on nothing else:
+/// leaves of 256 elements at multiples of 256, joined in pairs, so that the rounding error grows with the
+/// logarithm of the count. Several of these, each over a multiple of `share` elements (the last over the
+/// rest), give together what one gives.
 template <class Monoid>
-typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) {
-  constexpr Index lanes = 16;
-  if (count > reduce_leaf) {  // pairwise: the rounding error grows with the logarithm of the count
-    const Index half = (count / 2 + lanes - 1) / lanes * lanes;
-    return Monoid::join(reduce_run<Monoid>(x, half), reduce_run<Monoid>(x + half, count - half));
+class Pairwise {
+ public:
+  using Value = typename Monoid::Value;
+  static constexpr Index leaf = 256;
+  static constexpr Index share = 64 * leaf;
+
+  /// The next `count` elements: a multiple of `leaf`, but for the last piece.
+  void add(const Value* x, Index count) {
+    for (; count > leaf; x += leaf, count -= leaf) push(join_leaf(x, leaf), 0);
+    if (count > 0) push(join_leaf(x, count), 0);
   }
-  std::array<typename Monoid::Value, lanes> lane;
-  lane.fill(Monoid::identity());
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    for (Index j = 0; j < lanes; ++j) {
-      auto& into = lane[static_cast<std::size_t>(j)];
-      into = Monoid::join(into, x[i + j]);
+  /// What follows, which another one has joined.
+  void add(const Pairwise& next) {
+    for (std::size_t level = levels; level-- > 0;) {
+      if (((next.filled_ >> level) & 1U) != 0) push(next.partial_[level], level);
     }
   }
-  for (Index j = 0; i < count; ++i, ++j) {
-    auto& into = lane[static_cast<std::size_t>(j)];
-    into = Monoid::join(into, x[i]);
+  /// The identity when there were none.
+  Value result() const {
+    Value total = Monoid::identity();
+    bool any = false;
+    for (std::size_t level = 0; level < levels && filled_ >> level != 0; ++level) {
+      if (((filled_ >> level) & 1U) == 0) continue;
+      total = any ? Monoid::join(partial_[level], total) : partial_[level];
+      any = true;
+    }
+    return total;
   }
-  for (std::size_t width = lanes / 2; width > 0; width /= 2) {
-    for (std::size_t j = 0; j < width; ++j) lane[j] = Monoid::join(lane[j], lane[j + width]);
+
+  /// At most `leaf` elements, in sixteen lanes.
+  static Value join_leaf(const Value* x, Index count) {
+    constexpr std::size_t lanes = 16, parts = lanes / in_register;
+    Register lane[parts];
+    for (Register& part : lane) part = Register{} + Monoid::identity();
+    for (; count >= static_cast<Index>(lanes); x += lanes, count -= static_cast<Index>(lanes)) {
+      for (std::size_t p = 0; p < parts; ++p)
+        lane[p] = Monoid::join(lane[p], *reinterpret_cast<const Register*>(x + p * in_register));
+    }
+    std::array<Value, lanes> all;
+    std::memcpy(all.data(), lane, sizeof(all));
+    for (std::size_t j = 0; j < static_cast<std::size_t>(count); ++j) all[j] = Monoid::join(all[j], x[j]);
+    for (std::size_t width = lanes / 2; width > 0; width /= 2) {
+      for (std::size_t j = 0; j < width; ++j) all[j] = Monoid::join(all[j], all[j + width]);
+    }
+    return all[0];
   }
-  return lane[0];
+
+ private:
+  // As large as the processor has; compilers take larger ones apart badly.
+#if defined(__AVX__)
+  static constexpr std::size_t register_bytes = 32;
+#else
+  static constexpr std::size_t register_bytes = 16;
+#endif
+  static constexpr std::size_t in_register = register_bytes / sizeof(Value);
+  typedef Value Register __attribute__((vector_size(register_bytes), aligned(sizeof(Value)), may_alias));
+  static constexpr std::size_t levels = 48;
+  // As in counting: two of a level make one of the next.
+  void push(Value value, std::size_t level) {
+    for (; ((filled_ >> level) & 1U) != 0; ++level) {
+      value = Monoid::join(partial_[level], value);
+      filled_ ^= std::uint64_t{1} << level;
+    }
+    partial_[level] = value;
+    filled_ |= std::uint64_t{1} << level;
+  }
+  std::uint64_t filled_ = 0;
+  std::array<Value, levels> partial_;
+};
+template <class T>
+using PairwiseSum = Pairwise<Summing<T>>;
+
+namespace detail {
+
+// `count` elements, on several threads when they are many.
+template <class Monoid>
+typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) {
+  using Tree = Pairwise<Monoid>;
+  if (count <= Tree::leaf) return Tree::join_leaf(x, count);
+  constexpr Index grain = 16 * Tree::share;  // some 20 us
+  Tree all;
+  if (count <= grain) {
+    all.add(x, count);
+  } else {
+    std::vector<Tree> trees(static_cast<std::size_t>((count - 1) / grain + 1));
+    parallel_for(count, grain, [&](Index first, Index last) {
+      trees[static_cast<std::size_t>(first / grain)].add(x + first, last - first);
+    });
+    for (const Tree& tree : trees) all.add(tree);
+  }
+  return all.result();
 }
 
 // Joins `rows` rows of `width` elements into one.
@@ -134,6 +210,29 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
     done = last;
   }
   if (!done) std::copy(x, x + total, y);
+}
+
+/// Whether the axes whose bit is set are the innermost: then each element of the result is a row of its own,
+/// else the result is one row of `count` elements.
+inline bool reduces_last_axes(Dims shape, unsigned axes) {
+  std::size_t axis = shape.size();
+  while (axis > 0 && (((axes >> (axis - 1)) & 1U) != 0 || shape[axis - 1] == 1)) --axis;
+  while (axis > 0 && (((axes >> (axis - 1)) & 1U) == 0 || shape[axis - 1] == 1)) --axis;
+  return axis == 0;
+}
+inline Index reduced_width(Dims shape, unsigned axes, Index count) {
+  return reduces_last_axes(shape, axes) ? 1 : count;
+}
+
+/// `reduce`, but only rows [first, first + count) of the result, as `reduced_width` divides it.
+template <class Monoid>
+void reduce_rows(const typename Monoid::Value* x, Dims shape, unsigned axes, Index first, Index count,
+                 typename Monoid::Value* y) {
+  if (!reduces_last_axes(shape, axes)) return reduce<Monoid>(x, shape, axes, y);
+  Index size = 1;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis)
+    size *= ((axes >> axis) & 1U) != 0 ? shape[axis] : 1;
+  for (Index row = 0; row < count; ++row) y[row] = detail::reduce_run<Monoid>(x + (first + row) * size, size);
 }
 
 }  // namespace gradweave

@@ -17,7 +17,7 @@ std::string describe(const Operand& operand) {
   return fmt::format("{} {}", name_of(node.dtype), to_string(node.shape()));
 }
 
-std::string situated_at(const Ref<Place>& place, std::string_view op, std::span<const Operand> operands,
+std::string situated_at(const Place* place, std::string_view op, std::span<const Operand> operands,
                         std::string_view reason, std::source_location at) {
   std::string text = place ? fmt::format("module \"{}\": {}", place->path, op) : std::string(op);
   for (std::size_t i = 0; i < operands.size(); ++i)
@@ -63,7 +63,7 @@ void rethrow_situated(const Node& node) {
   const std::span<const Tensor> inputs = node.inputs();
   const std::vector<Operand> operands(inputs.begin(), inputs.end());
   rethrow_with([&](std::string_view reason) {
-    return situated_at(node.place, node.operation->name, operands, reason, node.where);
+    return situated_at(node.place.get(), node.operation->name, operands, reason, node.where);
   });
 }
 

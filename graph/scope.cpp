@@ -3,22 +3,17 @@
 namespace gradweave {
 namespace {
 
-Ref<Place>& innermost() {
-  thread_local Ref<Place> place;
-  return place;
-}
-
+constinit thread_local Place* innermost = nullptr;  // owned by its scope
 constinit thread_local bool in_reverse_pass = false;
 
 }  // namespace
 
-Scope::Scope(std::string_view name) : outer_(innermost()) {
-  std::string path = outer_ ? outer_->path + "/" : std::string();
-  innermost() = Ref<Place>(new Place{{}, path.append(name)});
-}
-Scope::Scope(Ref<Place> place) : outer_(std::exchange(innermost(), std::move(place))) {}
-Scope::~Scope() { innermost() = std::move(outer_); }
-const Ref<Place>& Scope::current() { return innermost(); }
+Scope::Scope(std::string_view name)
+    : Scope(Ref<Place>(
+          new Place{{}, (innermost != nullptr ? innermost->path + "/" : std::string()).append(name)})) {}
+Scope::Scope(Ref<Place> place) : place_(std::move(place)), outer_(std::exchange(innermost, place_.get())) {}
+Scope::~Scope() { innermost = outer_; }
+Place* Scope::current() { return innermost; }
 
 ReversePass::ReversePass() : outer_(std::exchange(in_reverse_pass, true)) {}
 ReversePass::~ReversePass() { in_reverse_pass = outer_; }

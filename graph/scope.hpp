@@ -26,11 +26,12 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  /// The innermost scope of this thread; empty outside of all.
-  static const Ref<Place>& current();
+  /// The path of the innermost scope of this thread; null outside of all.
+  static Place* current();
 
  private:
-  Ref<Place> outer_;
+  Ref<Place> place_;
+  Place* outer_;
 };
 
 /// While it lives, nodes built by this thread are marked as parts of a reverse pass, for pictures to tell

@@ -77,8 +77,28 @@ struct Pool {
 };
 constinit thread_local Pool pool{};
 
+// The scratch memory of a thread: one block for each depth of nesting.
+struct ScratchBlocks {
+  struct Block {
+    std::byte* data;
+    std::size_t bytes;
+  };
+  static constexpr std::size_t most = 8;
+  std::array<Block, most> blocks;
+  std::size_t depth;
+
+  void trim() {
+    for (std::size_t i = depth; i < most; ++i) {
+      if (blocks[i].data != nullptr)
+        free_block(std::exchange(blocks[i].data, nullptr), std::exchange(blocks[i].bytes, 0));
+    }
+  }
+};
+constinit thread_local ScratchBlocks scratch_blocks{};
+
 struct TrimAtThreadEnd {
   ~TrimAtThreadEnd() {
+    scratch_blocks.trim();
     pool.trim();
     pool.closed = true;
   }
@@ -107,7 +127,25 @@ void free_block(void* block, std::size_t bytes) noexcept {
   if (!pool.put(block, size)) ::operator delete(block, std::align_val_t{align_of(size.bytes)});
 }
 
-void release_cached_memory() noexcept { pool.trim(); }
+void release_cached_memory() noexcept {
+  scratch_blocks.trim();
+  pool.trim();
+}
+
+Scratch::Scratch(std::size_t bytes) {
+  if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");
+  auto& block = scratch_blocks.blocks[scratch_blocks.depth];
+  if (block.bytes < bytes) {
+    if (block.data != nullptr) free_block(block.data, block.bytes);
+    block = {};
+    constexpr std::size_t least = 4096;
+    const std::size_t rounded = std::max(bytes, least);
+    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+  }
+  ++scratch_blocks.depth;
+  data_ = block.data;
+}
+Scratch::~Scratch() { --scratch_blocks.depth; }
 
 Ref<Storage> allocate_storage(std::size_t bytes) {
   // Scalars sit right behind their header, larger data on its own cache line.

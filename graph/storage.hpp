@@ -15,6 +15,20 @@ void free_block(void* block, std::size_t bytes) noexcept;
 /// Returns the calling thread's unused blocks to the system.
 void release_cached_memory() noexcept;
 
+/// Memory for as long as this object lives, aligned to 64 bytes. Each thread keeps the largest that it ever
+/// needed for each depth of nesting, so that taking it costs nothing.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  std::byte* data() const { return data_; }
+
+ private:
+  std::byte* data_;
+};
+
 /// The elements of one or more tensors (a tensor and its views share one).
 struct Storage {
   RefCount refs;

@@ -19,7 +19,7 @@ Dense::Dense(Index in, Index out, const DenseOptions& options) {
 
 Tensor Dense::operator()(const Operand& x) const {
   const Scope scope = this->scope();
-  const Tensor y = matmul(x, transpose(weight));
+  const Tensor y = linear(x, weight);
   return bias ? Operand(y, x.where()) + bias : y;
 }
 
@@ -34,6 +34,14 @@ Tensor Tanh::operator()(const Tensor& x) const {
 Tensor ReLU::operator()(const Tensor& x) const {
   const Scope scope = this->scope();
   return relu(x);
+}
+Tensor GELU::operator()(const Tensor& x) const {
+  const Scope scope = this->scope();
+  return gelu(x, form);
+}
+Tensor SiLU::operator()(const Tensor& x) const {
+  const Scope scope = this->scope();
+  return silu(x);
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {

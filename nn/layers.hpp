@@ -10,6 +10,7 @@
 
 #include <gradweave/nn/init.hpp>
 #include <gradweave/nn/module.hpp>
+#include <gradweave/ops/activation.hpp>
 
 namespace gradweave::nn {
 
@@ -43,6 +44,14 @@ struct Tanh : Module {
   Tensor operator()(const Tensor& x) const;
 };
 struct ReLU : Module {
+  Tensor operator()(const Tensor& x) const;
+};
+struct GELU : Module {
+  explicit GELU(GeluForm f = GeluForm::erf) : form(f) {}
+  Tensor operator()(const Tensor& x) const;
+  GeluForm form;
+};
+struct SiLU : Module {
   Tensor operator()(const Tensor& x) const;
 };
 

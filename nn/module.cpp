@@ -186,7 +186,9 @@ Parameter Module::parameter(std::string_view name, const Tensor& initial) {
   return created;
 }
 
-Scope Module::scope() const { return Scope(state_ && state_->place ? state_->place : Scope::current()); }
+Scope Module::scope() const {
+  return Scope(state_ && state_->place ? state_->place : Ref<Place>(Scope::current()));
+}
 std::string Module::path() const { return state_ ? state_->path : std::string(); }
 
 std::vector<std::pair<std::string, Parameter>> Module::named_parameters() const {

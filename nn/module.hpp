@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/operation.hpp>
 #include <gradweave/graph/scope.hpp>
 #include <gradweave/graph/tensor.hpp>
@@ -67,7 +68,10 @@ class Parameter {
 
   explicit operator bool() const { return cell_ != nullptr; }
   /// The current value. Whoever keeps it keeps its numbers: the next step then leaves this memory alone.
-  const Tensor& value() const { return cell().value; }
+  const Tensor& value() const {
+    Capture* capture = Capture::current();
+    return capture == nullptr ? cell().value : capture->read(cell().value);
+  }
   operator const Tensor&() const { return value(); }
   Shape shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }

@@ -10,6 +10,8 @@
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/replay.hpp>
+#include <gradweave/graph/structure_cache.hpp>
 
 namespace gradweave::nn {
 namespace {
@@ -35,53 +37,52 @@ std::vector<Parameter> without_repeats(std::vector<Parameter> all) {
 
 }  // namespace
 
+ScalarInput::ScalarInput(double value)
+    : value_(value), leaves_{constant(value, DType::float32), constant(value, DType::float64)} {}
+
 void ScalarInput::set(double value) {
-  if (value == value_) return;
   value_ = value;
-  leaves_ = {};
+  for (const Tensor& leaf : leaves_) {
+    dispatch<floating>(leaf.dtype(),
+                       [&]<class T>() { *reinterpret_cast<T*>(leaf.node()->data) = static_cast<T>(value); });
+  }
 }
 
-const Tensor& ScalarInput::as(DType dtype) {
-  Tensor& leaf = leaves_[dtype == DType::float64 ? 1 : 0];
-  if (!leaf) {
-    leaf = dispatch<floating>(dtype, [&]<class T>() {
-      const T number = static_cast<T>(value_);
-      return constant(std::span(&number, 1), {});
-    });
-  }
-  return leaf;
-}
+// The program of a step, for losses of one structure.
+struct Optimizer::Step {
+  Step(const Snapshot& snapshot, const Structure&, std::span<const Tensor> results,
+       std::span<const Cell> cells)
+      : replay(snapshot.inputs, results, cells) {}
+  Replay replay;
+};
+
+class Optimizer::Steps {
+ public:
+  Snapshot snapshot;
+  StructureCache<Step> cache;
+};
 
 Optimizer::Optimizer(std::vector<Parameter> parameters, double learning_rate)
-    : parameters_(without_repeats(std::move(parameters))), rate_(checked_rate(learning_rate)) {}
+    : parameters_(without_repeats(std::move(parameters))),
+      rate_(checked_rate(learning_rate)),
+      programs_(std::make_unique<Steps>()) {}
+Optimizer::~Optimizer() = default;
 
 void Optimizer::set_learning_rate(double rate) { rate_.set(checked_rate(rate)); }
 
 std::vector<Tensor> Optimizer::zeros_like_parameters() const {
   std::vector<Tensor> all;
   all.reserve(parameters_.size());
-  for (const Parameter& p : parameters_) all.push_back(zeros(p.shape(), p.dtype()));
+  for (const Parameter& p : parameters_) {
+    all.push_back(contiguous(zeros(p.shape(), p.dtype())));
+    eval(all.back());
+  }
   return all;
 }
 
 void Optimizer::minimize(const Tensor& loss) {
-  for (const Parameter& p : parameters_) values_.push_back(p.value());
-  std::vector<Tensor> slopes;
-  try {
-    slopes = gradients(loss, values_);
-  } catch (const GraphError& error) {
-    values_.clear();
-    throw GraphError(
-        fmt::format("minimize: {}\n(every parameter of the optimizer must take part in a loss that was built "
-                    "after the last step)",
-                    error.what()));
-  } catch (...) {
-    values_.clear();
-    throw;
-  }
-  values_.clear();
-  program_.push_back(loss);  // first, so that nothing is updated before the loss has its value
-  run(slopes);
+  if (!loss) throw GraphError("minimize: the loss is an empty Tensor");
+  run({&loss, 1}, false);
 }
 
 void Optimizer::step(std::span<const Tensor> gradients) {
@@ -102,52 +103,75 @@ void Optimizer::step(std::span<const Tensor> gradients) {
                                    name_of(gradients[i].dtype()), name_of(p.dtype())));
     }
   }
-  std::vector<Tensor> slopes(gradients.begin(), gradients.end());
-  run(slopes);
+  run(gradients, true);
 }
 
-const Tensor& Optimizer::advance(Tensor& state, Tensor next) {
-  pending_.push_back(&state);
-  state = std::move(next);
-  return state;
-}
-
-// Here all handles to old values and to gradients are given up, so that only the update refers to them and
-// may write where they lie.
-void Optimizer::run(std::span<Tensor> gradients) {
+std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) {
+  std::vector<Tensor> values;
+  for (const Parameter& p : parameters_) values.push_back(p.value());
   try {
+    return gradients(loss, values);
+  } catch (const GraphError& error) {
+    throw GraphError(
+        fmt::format("minimize: {}\n(every parameter of the optimizer must take part in a loss that was built "
+                    "after the last step)",
+                    error.what()));
+  }
+}
+
+// Gives up each gradient once its update is built: what somebody holds would be computed as a whole.
+std::vector<Cell> Optimizer::next_cells(std::vector<Tensor> gradients) {
+  cells_.clear();
+  begin(steps_ + 1);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor next = update(i, parameters_[i].value(), gradients[i]);
+    cells_.push_back({&parameters_[i].cell().value, std::move(next)});
+    gradients[i] = Tensor();
+  }
+  return std::exchange(cells_, {});
+}
+
+Tensor Optimizer::advance(Tensor& state, Tensor next) {
+  return cells_.emplace_back(&state, std::move(next)).next;
+}
+
+void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
+  const auto all_gradients = [&] {
+    return roots_are_gradients ? std::vector<Tensor>(roots.begin(), roots.end()) : gradients_of(roots[0]);
+  };
+  if (Capture* capture = Capture::current()) {
+    for (Cell& cell : next_cells(all_gradients())) capture->update(*cell.tensor, std::move(cell.next));
+    capture->before_next_runs([this] { begin(steps_ + 1); });
+    capture->after_runs([this] { ++steps_; });
+    return;
+  }
+
+  Snapshot& snapshot = programs_->snapshot;
+  snapshot.take(roots);
+  for (const Tensor& root : roots) snapshot.add_to_key(snapshot.number_of(root.node()));
+  for (const Parameter& p : parameters_) snapshot.add_to_key(snapshot.number_of(p.value().node()));
+  // What was evaluated before the step has a history that the snapshot does not show.
+  const bool hides_history = std::ranges::any_of(
+      snapshot.inputs, [](const Node* node) { return node->tracked && node->input_count > 0; });
+  std::shared_ptr<Step> program = hides_history ? nullptr : programs_->cache.find(snapshot);
+  if (program) {
     begin(steps_ + 1);
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      Tensor& value = parameters_[i].cell().value;
-      program_.push_back(advance(value, update(i, value, gradients[i])));
-      gradients[i] = Tensor();
-    }
-    evaluate(program_, History::release);
-  } catch (...) {
-    undo();
-    finish();
-    throw;
+  } else {
+    // Gone before the run, so that parameters have no other owners then.
+    std::vector<Tensor> results;
+    for (const std::uint32_t k : snapshot.held) results.emplace_back(snapshot.nodes[k]);
+    const std::vector<Cell> cells = next_cells(all_gradients());
+    program = programs_->cache.make(snapshot, hides_history ? Keep::no : Keep::yes, results, cells);
   }
+
+  program->replay.run(snapshot.inputs, snapshot.uses);
+  for (std::size_t i = 0; i < snapshot.held.size(); ++i) {
+    program->replay.give_result(i, *snapshot.nodes[snapshot.held[i]]);
+  }
+  program->replay.finish();
+  for (const std::uint32_t k : snapshot.held) snapshot.nodes[k]->release_history();
+  if (!roots_are_gradients && roots[0].node()->input_count > 0) roots[0].node()->release_history();
   ++steps_;
-  finish();
-}
-
-// What was not computed goes back to the value that it was to replace.
-void Optimizer::undo() noexcept {
-  for (Tensor* state : pending_ | std::views::reverse) {
-    if (!state->is_evaluated()) *state = Tensor(state->node()->inputs()[0]);
-  }
-}
-
-void Optimizer::finish() {
-  pending_.clear();
-  program_.clear();
-  for (const Parameter& p : parameters_) {
-    Tensor& value = p.cell().value;
-    if (value.node()->operation == &variable_leaf) continue;
-    value = variable(value);
-    value.node()->place = p.cell().place;
-  }
 }
 
 }  // namespace gradweave::nn

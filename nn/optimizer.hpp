@@ -1,20 +1,23 @@
 // Optimizer: gradients, updates and loss as one program, run in place.
 #pragma once
 #include <array>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include <gradweave/graph/capture.hpp>
 #include <gradweave/nn/module.hpp>
 
 namespace gradweave::nn {
 
-/// A number that the update ops take as an input: a leaf for each dtype, made when asked for.
+/// A number that the update ops take as an input, in either dtype. A new value is written where the old one
+/// was, so that programs which read it find the new one at their next run.
 class ScalarInput {
  public:
-  explicit ScalarInput(double value = 0) : value_(value) {}
+  explicit ScalarInput(double value = 0);
   double value() const { return value_; }
   void set(double value);
-  const Tensor& as(DType dtype);
+  const Tensor& as(DType dtype) const { return leaves_[dtype == DType::float64 ? 1 : 0]; }
 
  private:
   double value_;
@@ -26,13 +29,14 @@ class Optimizer {
  public:
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
 
   /// One step down the gradient of `loss`, which has one element: evaluates the loss, its gradients and the
   /// updates as one program. Afterwards the loss has its value and no history, and the parameters have new
   /// values; old values that nobody holds are overwritten in place. Throws GraphError when a parameter does
   /// not take part in the loss. If evaluating the loss throws, parameters and state are as before; if a later
-  /// part does, each has either its old or its new value.
+  /// part does, each has either its old or its new value. The program is kept by the structure of the loss: a
+  /// loop differentiates and plans its first step only.
   void minimize(const Tensor& loss);
   /// One step with given gradients, one for each parameter, of its shape and dtype. Throws ShapeError or
   /// DTypeError.
@@ -54,25 +58,24 @@ class Optimizer {
   virtual void begin(Index step) { static_cast<void>(step); }
   /// The next value of parameter `i`: a node whose first input is `value`.
   virtual Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) = 0;
-  /// Puts the next value of a state into its place, not evaluated yet: a node whose first input is the old
-  /// one. If the step fails, the old one comes back.
-  const Tensor& advance(Tensor& state, Tensor next);
+  /// Lets `next`, a node whose first input is `state`, be the state's value after the step; returns it.
+  Tensor advance(Tensor& state, Tensor next);
   /// Zeros of the shapes of the parameters: where a state begins.
   std::vector<Tensor> zeros_like_parameters() const;
-  const Tensor& rate(DType dtype) { return rate_.as(dtype); }
+  const Tensor& rate(DType dtype) const { return rate_.as(dtype); }
 
  private:
-  void run(std::span<Tensor> gradients);
-  void undo() noexcept;
-  void finish();
+  struct Step;
+  class Steps;
+  void run(std::span<const Tensor> roots, bool roots_are_gradients);
+  std::vector<Cell> next_cells(std::vector<Tensor> gradients);
+  std::vector<Tensor> gradients_of(const Tensor& loss);
 
   std::vector<Parameter> parameters_;
   ScalarInput rate_;
   Index steps_ = 0;
-  // Kept between steps for their memory alone.
-  std::vector<Tensor> program_;
-  std::vector<Tensor> values_;
-  std::vector<Tensor*> pending_;
+  std::vector<Cell> cells_;  // of the step that is being built
+  std::unique_ptr<Steps> programs_;
 };
 
 }  // namespace gradweave::nn

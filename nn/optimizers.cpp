@@ -42,7 +42,7 @@ Tensor SGD::update(std::size_t i, const Tensor& value, const Tensor& gradient) {
   const Tensor g =
       options_.weight_decay == 0 ? gradient : decayed_gradient(gradient, value, options_.weight_decay);
   if (options_.momentum == 0) return sgd_update(value, g, rate);
-  const Tensor& velocity = advance(velocities_[i], velocity_update(velocities_[i], g, options_.momentum));
+  const Tensor velocity = advance(velocities_[i], velocity_update(velocities_[i], g, options_.momentum));
   if (!options_.nesterov) return sgd_update(value, velocity, rate);
   return nesterov_update(value, g, velocity, rate, options_.momentum);
 }
@@ -72,8 +72,8 @@ Tensor Adam::update(std::size_t i, const Tensor& value, const Tensor& gradient) 
   const DType dtype = value.dtype();
   const bool decays_gradient = options_.weight_decay != 0 && !decoupled_;
   const Tensor g = decays_gradient ? decayed_gradient(gradient, value, options_.weight_decay) : gradient;
-  const Tensor& mean = advance(means_[i], mean_update(means_[i], g, share1_.as(dtype)));
-  const Tensor& mean_square =
+  const Tensor mean = advance(means_[i], mean_update(means_[i], g, share1_.as(dtype)));
+  const Tensor mean_square =
       advance(mean_squares_[i], mean_square_update(mean_squares_[i], g, share2_.as(dtype)));
   return adam_update(value, mean, mean_square, rate(dtype), options_.epsilon,
                      decoupled_ ? options_.weight_decay : 0);

@@ -31,17 +31,20 @@ struct Take {
     sizes.insert(sizes.end(), x.shape.begin() + at + 1, x.shape.end());
     return {Shape(Dims(sizes)), x.dtype};
   }
-  void forward(const Array& y, const Array& x, const Array& indices) const {
-    const auto at = static_cast<std::size_t>(axis);
-    const Index outer = numel(x.shape.first(at)), size = x.shape[at], count = indices.size();
-    const Index run = numel(x.shape.subspan(at + 1)) * static_cast<Index>(size_of(x.dtype));
-    for (Index i = 0; i < count; ++i) check_index(indices.as<Index>()[i], size, i);
-    for (Index o = 0; o < outer; ++o) {
-      for (Index i = 0; i < count; ++i) {
-        std::copy_n(x.as<std::byte>() + (o * size + indices.as<Index>()[i]) * run, run,
-                    y.as<std::byte>() + (o * count + i) * run);
-      }
+  // A row is what lies behind one index.
+  void forward(const Rows& rows, const Array&, const Array& x, const Array& indices) const {
+    const Index size = x.shape[static_cast<std::size_t>(axis)], count = indices.size();
+    const Index bytes = rows.width * static_cast<Index>(size_of(x.dtype));
+    for (Index row = 0; row < rows.count; ++row) {
+      const Index outer = (rows.first + row) / count, i = (rows.first + row) % count;
+      const Index index = indices.as<Index>()[i];
+      check_index(index, size, i);
+      std::copy_n(x.as<std::byte>() + (outer * size + index) * bytes, bytes,
+                  rows.as<std::byte>() + row * bytes);
     }
+  }
+  Index row_width(const Array&, const Array& x, const Array&) const {
+    return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
   }
   Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
     return take_vjp(g, indices, axis, x.size(axis));

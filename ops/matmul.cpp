@@ -9,92 +9,41 @@
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/refuse.hpp>
+#include <gradweave/ops/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
 namespace {
 
-template <class T>
-using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using ColMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
-template <class Matrix>
-using Mapped = Eigen::Map<const Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;
-template <class T>
-using Column = Eigen::Matrix<T, Eigen::Dynamic, 1>;
-
 // One matrix of a batch, as it lies in memory.
 template <class T>
 struct MatrixAt {
-  const T* data;
-  Index rows, cols, row_stride, col_stride;
+  Strided<T> at;
+  Index rows, cols;
 
-  bool readable() const { return col_stride == 1 || row_stride == 1; }
-  bool by_rows() const { return col_stride == 1; }
-  Mapped<RowMajor<T>> rows_map() const { return {data, rows, cols, Eigen::OuterStride<>(row_stride)}; }
-  Mapped<ColMajor<T>> cols_map() const { return {data, rows, cols, Eigen::OuterStride<>(col_stride)}; }
-  template <class F>
-  void visit(const F& f) const {
-    if (by_rows()) {
-      f(rows_map());
-    } else {
-      f(cols_map());
-    }
-  }
+  bool readable() const { return at.col == 1 || at.row == 1; }
+  MatrixAt transposed() const { return {{at.data, at.col, at.row}, cols, rows}; }
 };
-
-template <class T>
-void multiply(const MatrixAt<T>& a, const MatrixAt<T>& b, T* out) {
-  const Index n = a.rows, k = a.cols, m = b.cols;
-  // Eigen prepares blocks for a product of any size; below some size a plain loop is faster.
-  constexpr Index small = 1024;
-  Eigen::Map<RowMajor<T>> y(out, n, m);
-  if (k == 0) {
-    y.setZero();
-  } else if (n == 1 && m == 1) {
-    T total = 0;
-    for (Index i = 0; i < k; ++i) total += a.data[i * a.col_stride] * b.data[i * b.row_stride];
-    *out = total;
-  } else if (n * k * m <= small) {
-    std::fill_n(out, n * m, T(0));
-    for (Index i = 0; i < n; ++i) {
-      for (Index l = 0; l < k; ++l) {
-        const T factor = a.data[i * a.row_stride + l * a.col_stride];
-        const T* row = b.data + l * b.row_stride;
-        for (Index j = 0; j < m; ++j) out[i * m + j] += factor * row[j * b.col_stride];
-      }
-    }
-  } else if (n == 1) {
-    const Column<T> x =
-        Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(a.data, k, Eigen::InnerStride<>(a.col_stride));
-    b.visit([&](const auto& matrix) { Eigen::Map<Column<T>>(out, m).noalias() = matrix.transpose() * x; });
-  } else if (m == 1) {
-    const Column<T> x =
-        Eigen::Map<const Column<T>, 0, Eigen::InnerStride<>>(b.data, k, Eigen::InnerStride<>(b.row_stride));
-    a.visit([&](const auto& matrix) { Eigen::Map<Column<T>>(out, n).noalias() = matrix * x; });
-  } else {
-    a.visit([&](const auto& left) { b.visit([&](const auto& right) { y.noalias() = left * right; }); });
-  }
-}
 
 // Where each matrix of a batch lies, repeating along axes of size 1.
 template <class T>
 class Batch {
  public:
   Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = row_major(x.shape);
+    const Shape packed = x.row_major() && x.shape.size() == 2 ? Shape{x.shape[1], 1} : row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
-    first_ = {x.as<const T>(), x.shape[r - 2], x.shape[r - 1], strides[r - 2], strides[r - 1]};
-    if (first_.rows == 1) first_.row_stride = std::max<Index>(first_.cols, 1);
-    if (first_.cols == 1 && first_.row_stride != 1) first_.col_stride = 1;
+    first_ = {{x.as<const T>(), strides[r - 2], strides[r - 1]}, x.shape[r - 2], x.shape[r - 1]};
+    // The stride along an axis of size 1 is anything.
+    if (first_.rows == 1) first_.at.row = std::max<Index>(first_.cols, 1);
+    if (first_.cols == 1 && first_.at.row != 1) first_.at.col = 1;
     if (!first_.readable()) {  // such as a broadcast: laid out plainly
       copy_.resize(static_cast<std::size_t>(x.size()));
       gather({x.data, x.dtype, x.shape, strides}, 0, x.size(), copy_.data());
-      first_ = {copy_.data(), first_.rows, first_.cols, first_.cols, 1};
+      first_.at = {copy_.data(), first_.cols, 1};
       strides = packed;
     }
-    if (transposed) first_ = {first_.data, first_.cols, first_.rows, first_.col_stride, first_.row_stride};
+    if (transposed) first_ = first_.transposed();
     const std::size_t lead = batch.size() - (r - 2);
     for (std::size_t axis = 0; axis + 2 < r; ++axis) {
       strides_[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
@@ -103,7 +52,7 @@ class Batch {
   MatrixAt<T> operator[](Index number) const {
     MatrixAt<T> matrix = first_;
     for (std::size_t axis = batch_.size(); axis-- > 0;) {
-      matrix.data += number % batch_[axis] * strides_[axis];
+      matrix.at.data += number % batch_[axis] * strides_[axis];
       number /= batch_[axis];
     }
     return matrix;
@@ -138,14 +87,33 @@ struct MatMul {
     shape.push_back(b.shape[rb - (transpose_b ? 2 : 1)]);
     return {shape, a.dtype};
   }
-  void forward(const Array& y, const Array& a, const Array& b) const {
+  // Of the rows of all matrices of the batch, one behind the other.
+  void forward(const Rows& rows, const Array& y, const Array& a, const Array& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
       const Dims batch = y.shape.first(y.shape.size() - 2);
       const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
-      const Index size = y.shape[y.shape.size() - 2] * y.shape[y.shape.size() - 1];
-      if (size == 0) return;
-      for (Index i = 0; i < numel(batch); ++i) multiply(left[i], right[i], y.as<T>() + i * size);
+      const Index n = y.shape[y.shape.size() - 2];
+      T* out = rows.as<T>();
+      for (Index row = rows.first, end = rows.first + rows.count; row < end;) {
+        const MatrixAt<T> l = left[row / n], r = right[row / n];
+        const Index count = std::min(n - row % n, end - row);
+        gemm(n, row % n, count, l.cols, r.cols, l.at, r.at, out);
+        row += count;
+        out += count * rows.width;
+      }
     });
+  }
+  Index row_cost(const Array& y, const Array& a, const Array&) const {
+    const Index m = y.shape.back(), k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
+    return m * k / 40 + m / 8;
+  }
+  // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
+  // anew.
+  static Index part_rows(const Array& y, const Array&, const Array&) {
+    constexpr Index elements = 64 * 1024, least = 64;
+    const Index n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
+    const Index rows = std::max(elements / std::max<Index>(y.shape.back(), 1), least);
+    return rows > n ? rows / n * n : rows;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
@@ -191,6 +159,13 @@ Tensor matmul(const Operand& left, const Operand& right) {
   bool transpose_a = false, transpose_b = false;
   const Tensor plain_a = absorb_transpose(a, transpose_a), plain_b = absorb_transpose(b, transpose_b);
   return product(Operand(plain_a, at), Operand(plain_b, at), transpose_a, transpose_b);
+}
+
+Tensor linear(const Operand& x, const Operand& weight) {
+  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
+                     weight.tensor()->rank() == 2;
+  if (plain) return product(x, weight, false, true);
+  return matmul(x, transpose(weight));
 }
 
 std::vector<const Operation*> matmul_operations() { return {&operation_of<MatMul>()}; }

@@ -3,12 +3,18 @@
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/tensor.hpp>
+#include <gradweave/ops/activation.hpp>
+#include <gradweave/ops/attention.hpp>
+#include <gradweave/ops/convolution.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/matmul.hpp>
+#include <gradweave/ops/normalization.hpp>
+#include <gradweave/ops/pooling.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/reduction.hpp>
 #include <gradweave/ops/shape.hpp>
+#include <gradweave/ops/softmax.hpp>
 
 namespace gradweave {
 

@@ -1,5 +1,6 @@
 #include <gradweave/ops/reduction.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -23,7 +24,10 @@ struct Largest {
     return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::lowest();
   }
-  static T join(T a, T b) { return a != a || b <= a ? a : b; }  // a NaN stays
+  template <class V>
+  static V join(V a, V b) {  // a NaN stays
+    return (a != a) | (b <= a) ? a : b;
+  }
 };
 template <class T>
 struct Smallest {
@@ -32,7 +36,10 @@ struct Smallest {
     return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::max();
   }
-  static T join(T a, T b) { return a != a || b >= a ? a : b; }
+  template <class V>
+  static V join(V a, V b) {
+    return (a != a) | (b >= a) ? a : b;
+  }
 };
 
 void require_elements(const Spec& x, unsigned axes) {
@@ -56,9 +63,16 @@ struct Max {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype,
-                      [&]<class T>() { reduce<Largest<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
     return extremum_vjp(g, x, y, axes.bits);
@@ -76,9 +90,16 @@ struct Min {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
-  void forward(const Array& y, const Array& x) const {
-    dispatch<numeric>(x.dtype,
-                      [&]<class T>() { reduce<Smallest<T>>(x.as<T>(), x.shape, axes.bits, y.as<T>()); });
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
+  Index row_cost(const Array& y, const Array& x) const {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
     return extremum_vjp(g, x, y, axes.bits);
@@ -97,18 +118,20 @@ struct LogSumExp {
     sizes.back() = 1;
     return {Shape(Dims(sizes)), x.dtype};
   }
-  static void forward(const Array& y, const Array& x) {
+  static void forward(const Rows& rows, const Array& y, const Array& x) {
     const Index count = x.shape.back();
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for (Index row = 0; row < y.size(); ++row) {
-        const ConstBlock<T> values(x.as<T>() + row * count, count);
+      for (Index row = 0; row < rows.count; ++row) {
+        const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
         const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
                                      : values.template maxCoeff<Eigen::PropagateNaN>();
         // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
-        y.as<T>()[row] = std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
+        rows.as<T>()[row] =
+            std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
       }
     });
   }
+  static Index row_cost(const Array&, const Array& x) { return x.shape.back() / 2 + 10; }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) { return g * exp(x - y); }
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
@@ -120,20 +143,44 @@ struct ArgMax {
     require_elements(x, 1U << axis);
     return {keep_axes(x.shape, 1U << axis), DType::int64};
   }
-  void forward(const Array& y, const Array& x) const {
-    const auto at = static_cast<std::size_t>(axis);
-    const Index inner = numel(x.shape.subspan(at + 1)), size = x.shape[at];
+  void forward(const Rows& rows, const Array&, const Array& x) const {
+    const Index inner = rows.width, size = x.shape[static_cast<std::size_t>(axis)];
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      for (Index k = 0; k < y.size(); ++k) {
-        const T* values = x.as<T>() + k / inner * inner * size + k % inner;
-        Index best = 0;
-        for (Index i = 1; i < size; ++i) {
-          const T value = values[i * inner], largest = values[best * inner];
-          if (largest == largest && !(value <= largest)) best = i;  // the first NaN counts as largest
+      for (Index row = 0; row < rows.count; ++row) {
+        const T* values = x.as<T>() + (rows.first + row) * inner * size;
+        Index* best = rows.as<Index>() + row * inner;
+        if (inner == 1) {
+          *best = first_largest(values, size);
+        } else {
+          largest_of_columns(values, size, inner, best);
         }
-        y.as<Index>()[k] = best;
       }
     });
+  }
+  // The first NaN counts as largest.
+  template <class T>
+  static Index first_largest(const T* values, Index size) {
+    T largest = Largest<T>::identity();
+    for (Index i = 0; i < size; i += Pairwise<Largest<T>>::leaf)
+      largest = Largest<T>::join(largest, Pairwise<Largest<T>>::join_leaf(
+                                              values + i, std::min(size - i, Pairwise<Largest<T>>::leaf)));
+    return std::find_if(values, values + size, [&](T v) { return v == largest || v != v; }) - values;
+  }
+  template <class T>
+  static void largest_of_columns(const T* values, Index size, Index inner, Index* best) {
+    std::fill_n(best, inner, 0);
+    for (Index i = 1; i < size; ++i) {
+      for (Index j = 0; j < inner; ++j) {
+        const T value = values[i * inner + j], largest = values[best[j] * inner + j];
+        if (largest == largest && !(value <= largest)) best[j] = i;
+      }
+    }
+  }
+  Index row_width(const Array&, const Array& x) const {
+    return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
+  }
+  Index row_cost(const Array&, const Array& x) const {
+    return numel(x.shape.subspan(static_cast<std::size_t>(axis)));
   }
   static SamplesOf<ArgMax> samples() { return {{{1}, {uniform(-2, 2)}}, {{0}, {uniform(-2, 2)}}}; }
 };
@@ -225,21 +272,6 @@ Tensor argmax(const Operand& x, Index axis, bool keepdims) {
   const Reduction r = resolve("argmax", x, {axis}, keepdims);
   const auto at = static_cast<Index>(normalize_axis(axis, x.tensor()->rank()));
   return reshape(apply(ArgMax{at}, {x}), Dims(r.result));
-}
-
-// How far below the largest along the axis: what is taken off changes no softmax, so nothing flows through
-// it.
-static Tensor below_largest(const Operand& x, Index axis) { return x - detach(max(x, {axis}, true)); }
-
-Tensor log_softmax(const Operand& x, Index axis) {
-  Tensor keep;
-  const Tensor below = below_largest(as_floating(x, keep), axis);
-  return below - log(sum(exp(below), {axis}, true));
-}
-Tensor softmax(const Operand& x, Index axis) {
-  Tensor keep;
-  const Tensor share = exp(below_largest(as_floating(x, keep), axis));
-  return share / sum(share, {axis}, true);
 }
 
 std::vector<const Operation*> reduction_operations() {

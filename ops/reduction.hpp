@@ -28,11 +28,6 @@ Tensor logsumexp(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// The int64 index of the largest along one axis, the first among equals. Throws ShapeError over no elements.
 Tensor argmax(const Operand& x, Index axis = -1, bool keepdims = false);
 
-/// exp(x) / sum(exp(x)) along one axis, without overflow.
-Tensor softmax(const Operand& x, Index axis = -1);
-/// log(softmax(x)), without overflow.
-Tensor log_softmax(const Operand& x, Index axis = -1);
-
 std::vector<const Operation*> reduction_operations();
 
 }  // namespace gradweave

@@ -93,6 +93,7 @@ struct SliceVjp {
   Tensor vjp(const Tensor& h, const Tensor& g, const Tensor&) const {
     return gradweave::apply(Slice{axis, start, g.size(axis), step}, {h});
   }
+  static Tensor sum_of(std::span<const Tensor> terms);
   static SamplesOf<SliceVjp> samples() {
     return {{{1, 1, 1, 5}, {uniform(-2, 2)}}, {{0, 1, 2, 4}, {uniform(-2, 2)}}};
   }
@@ -145,6 +146,27 @@ struct Concat {
             {{1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
   }
 };
+
+// Slices that share out a tensor, such as the gates of an LSTM: their cotangents only need joining.
+Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
+  const auto of = [](const Tensor& t) -> const SliceVjp& {
+    return *static_cast<const SliceVjp*>(t.node()->attributes());
+  };
+  std::vector<Tensor> pieces(terms.begin(), terms.end());
+  std::ranges::stable_sort(pieces, {}, [&](const Tensor& t) { return of(t).start; });
+  const SliceVjp& first = of(pieces[0]);
+  Index end = 0;
+  for (Tensor& piece : pieces) {
+    const SliceVjp& op = of(piece);
+    if (op.axis != first.axis || op.step != 1 || op.start != end || !same(piece.shape(), terms[0].shape()) ||
+        piece.dtype() != terms[0].dtype()) {
+      return {};
+    }
+    piece = Tensor(piece.node()->inputs()[0]);
+    end += piece.size(first.axis);
+  }
+  return end == first.size ? concat(pieces, first.axis) : Tensor();
+}
 
 Tensor permute_checked(const Operand& x, const Shape& axes) {
   Node* node = x.tensor()->node();

@@ -23,7 +23,7 @@ std::string picture_of(const std::vector<Tensor>& roots) {
 
 // A little network, its loss and its gradients.
 std::vector<Tensor> network() {
-  const Tensor x = constant({{1, 2}}), w = variable({{0.1}, {0.2}});
+  const Tensor x = constant({{1, 2}, {3, 4}}), w = variable({{0.1}, {0.2}});
   Tensor y;
   {
     const Scope net("net"), hidden("hidden");
@@ -36,10 +36,10 @@ std::vector<Tensor> network() {
 TEST_CASE("a picture has ops with attributes and shapes, leaves, and modules as clusters", "[dot]") {
   const std::string text = picture_of(network());
   CHECK_THAT(text, ContainsSubstring("digraph"));
-  CHECK_THAT(text, ContainsSubstring("sigmoid\\nfloat32 (1, 1)"));
+  CHECK_THAT(text, ContainsSubstring("sigmoid\\nfloat32 (2, 1)"));
   CHECK_THAT(text, ContainsSubstring("variable\\nfloat32 (2, 1)\", shape=box"));
-  CHECK_THAT(text, ContainsSubstring("constant\\nfloat32 (1, 2)\", shape=note"));
-  CHECK_THAT(text, ContainsSubstring("broadcast_to((1, 1))\\nfloat32 (1, 1)"));
+  CHECK_THAT(text, ContainsSubstring("constant\\nfloat32 (2, 2)\", shape=note"));
+  CHECK_THAT(text, ContainsSubstring("broadcast_to((2, 1))\\nfloat32 (2, 1)"));
   CHECK_THAT(text, ContainsSubstring("label=\"net\""));
   CHECK_THAT(text, ContainsSubstring("label=\"hidden\""));
 }

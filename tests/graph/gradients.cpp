@@ -1,5 +1,7 @@
 #include <gradweave/graph/gradients.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <gradweave/graph/boost_graph.hpp>
@@ -184,6 +186,44 @@ TEST_CASE("zeros for what is not connected, when asked for", "[gradients]") {
     CHECK_THROWS_AS(gradients(z, {x}), GraphError);
     CHECK(gradients(z, {x}, {}, Unconnected::zeros)[0].to_vector() == std::vector<float>{0, 0});
   }
+}
+
+std::size_t count_ops(const Tensor& y, std::string_view name) {
+  const auto order = topological_order<FollowAll>(std::span(&y, 1));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(order, [&](const Node* node) { return node->operation->name == name; }));
+}
+
+TEST_CASE("cotangents of slices that share out a tensor are joined", "[gradients]") {
+  const Tensor x = variable({{1, 2, 3, 4}, {5, 6, 7, 8}}, f64);
+  const auto parts = [&](std::initializer_list<std::array<Index, 2>> ranges) {
+    Tensor y;
+    Index factor = 1;
+    for (const auto& [start, stop] : ranges) {
+      const Tensor term = sum(pow(slice(x, 1, start, stop), 3)) * factor;
+      y = y ? y + term : term;
+      factor *= 10;
+    }
+    return gradients(y, {x})[0];
+  };
+  const Tensor joined = parts({{2, 4}, {0, 1}, {1, 2}});  // in any order
+  CHECK(count_ops(joined, "slice_vjp") == 0);
+  CHECK(count_ops(joined, "concat") == 1);
+  check_values(joined, {30, 1200, 27, 48, 750, 10800, 147, 192});
+  check_values(gradients(sum(joined), {x})[0], {60, 1200, 18, 24, 300, 3600, 42, 48});  // and again
+  check_values(gradients(sum(gradients(sum(joined), {x})[0]), {x})[0], {60, 600, 6, 6, 60, 600, 6, 6});
+
+  const Tensor gap = parts({{2, 4}, {0, 1}}), overlap = parts({{0, 3}, {2, 4}}),
+               twice = parts({{0, 4}, {0, 4}});
+  CHECK(count_ops(gap, "concat") + count_ops(overlap, "concat") + count_ops(twice, "concat") == 0);
+  check_values(gap, {30, 0, 27, 48, 750, 0, 147, 192});
+  check_values(overlap, {3, 12, 297, 480, 75, 108, 1617, 1920});
+  check_values(twice, {33, 132, 297, 528, 825, 1188, 1617, 2112});
+
+  // Every other element is not a piece of its own; a slice of another axis does not belong to the rest.
+  const Tensor evens = slice(x, 1, 0, 4, 2), row = slice(x, 0, 0, 1);
+  check_values(gradients(sum(evens) + 2 * sum(slice(x, 1, 1, 4, 2)) + 5 * sum(row), {x})[0],
+               {6, 7, 6, 7, 1, 2, 1, 2});
 }
 
 }  // namespace

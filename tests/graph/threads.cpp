@@ -63,7 +63,7 @@ TEST_CASE("each thread has a scope of its own", "[threads]") {
   const Scope here("main");
   std::atomic<int> wrong = 0;
   on_threads([&](int t) {
-    wrong += static_cast<bool>(Scope::current());
+    wrong += Scope::current() != nullptr;
     const Scope scope("thread" + std::to_string(t));
     wrong += Scope::current()->path != "thread" + std::to_string(t);
   });

@@ -86,7 +86,7 @@ TEST_CASE("binary_cross_entropy_with_logits", "[nn][losses]") {
   CHECK(slope[1] == Approx(sigmoid_of(1) / 3).epsilon(1e-13));
   CHECK(slope[2] == Approx((sigmoid_of(-2) - 0.5) / 3).epsilon(1e-13));
 
-  CHECK(nn::binary_cross_entropy_with_logits(constant({1e5, -1e5}), constant({1, 0})).item() == 0);
+  CHECK(nn::binary_cross_entropy_with_logits(constant({1e5, -1e5}), constant({1, 0})).item() < 1e-30);
   CHECK(nn::binary_cross_entropy_with_logits(constant({1e5, -1e5}), constant({0, 1})).item() == 1e5F);
   CHECK_THROWS_AS(nn::binary_cross_entropy_with_logits(zeros({2, 1}), zeros({2})), ShapeError);
 }

@@ -169,7 +169,7 @@ TEST_CASE("an error in a layer names the path of its module", "[nn][module]") {
   const std::string message = what_of([&] { model(constant({{1, 2, 3, 4}})); });
   CHECK_THAT(message, ContainsSubstring("\"encoder/hidden\"") && ContainsSubstring("(1, 4)"));
   CHECK_THROWS_AS(model(constant({{1, 2, 3, 4}})), ShapeError);
-  CHECK(Scope::current().get() == nullptr);  // the scope closed behind the error
+  CHECK(Scope::current() == nullptr);  // the scope closed behind the error
 
   // So does one about a parameter that plays no part.
   CHECK_THAT(what_of([&] { gradients(sum(model.scale.value()), {model.encoder.hidden.bias}); }),

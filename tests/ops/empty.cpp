@@ -24,8 +24,10 @@ TEST_CASE("functions of each element of nothing", "[empty]") {
       {"negative", negative}, {"sign", sign}, {"abs", abs},           {"exp", exp},
       {"expm1", expm1},       {"log", log},   {"log1p", log1p},       {"sqrt", sqrt},
       {"square", square},     {"sin", sin},   {"cos", cos},           {"tanh", tanh},
-      {"sigmoid", sigmoid},   {"relu", relu}, {"softplus", softplus}, {"erf", erf}};
+      {"sigmoid", sigmoid},   {"relu", relu}, {"softplus", softplus}, {"erf", erf},
+      {"silu", silu}};
   for (const auto& [name, function] : functions) check_empty(name, x, function(x), {0, 3});
+  check_empty("gelu", x, gelu(x), {0, 3});
   check_empty("clamp", x, clamp(x, 0, 1), {0, 3});
   check_empty("pow", x, pow(x, 3), {0, 3});
   check_empty("cast", x, cast(x, DType::float64), {0, 3});

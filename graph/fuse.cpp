@@ -1,0 +1,152 @@
+// Which ops run together. Values come inputs first; each joins the steps of its inputs where that is
+// possible, and else begins a step of its own. A step may be delayed to the end of the program as long as
+// nobody outside of it has read from it; or a value may be computed early, in a step that already stands,
+// when its other inputs are there by then.
+#include <algorithm>
+
+#include <gradweave/graph/program.hpp>
+
+namespace gradweave {
+namespace {
+
+class Fusion {
+ public:
+  Fusion(const Program& program, const Passes& passes)
+      : program_(program),
+        passes_(passes),
+        group_of_(program.values.size(), no_id),
+        live_(program.values.size(), false) {}
+
+  std::vector<Step> run() {
+    mark_live();
+    for (Id id = 0; id < program_.values.size(); ++id) {
+      if (live_[id] && program_.is_computed(id)) add(id);
+    }
+    std::vector<std::uint32_t> order;
+    for (std::uint32_t g = 0; g < groups_.size(); ++g) {
+      if (!groups_[g].merged) order.push_back(g);
+    }
+    std::ranges::sort(order, {}, [&](std::uint32_t g) { return groups_[g].position; });
+    std::vector<Step> steps;
+    steps.reserve(order.size());
+    for (const std::uint32_t g : order) steps.push_back(std::move(groups_[g].step));
+    return steps;
+  }
+
+ private:
+  struct Group {
+    Step step;
+    std::uint32_t position = 0;
+    Index count = 0;    // elements
+    bool open = false;  // elementwise ops may join
+    bool read_outside = false;
+    bool merged = false;  // into another
+  };
+
+  // What simplification left without a reader is not computed.
+  void mark_live() {
+    for (const Id id : program_.outputs) live_[id] = true;
+    for (Id id = static_cast<Id>(program_.values.size()); id-- > 0;) {
+      if (!live_[id]) continue;
+      const Value& v = program_.values[id];
+      if (v.constant) continue;
+      live_[v.buffer] = true;
+      if (v.is_view(id)) continue;
+      for (const Id input : program_.inputs_of(v)) live_[input] = true;
+    }
+  }
+
+  // The group whose memory an input lies in; `no_id` for inputs of the program and constants.
+  std::uint32_t source(Id input) const { return group_of_[program_.values[input].buffer]; }
+
+  void add(Id id) {
+    const Value& v = program_.values[id];
+    const bool elementwise = v.operation->elementwise;
+    const Index count = numel(program_.shape_of(v));
+    const std::uint32_t joined = elementwise && passes_.fuse ? choose(v, count) : no_id;
+    const std::uint32_t g = joined != no_id ? joined : begin(v, count);
+    Group& group = groups_[g];
+    group_of_[id] = g;
+    if (elementwise) {
+      group.step.members.push_back(id);
+    } else {
+      group.step.lead = id;
+    }
+    for (const Id input : program_.inputs_of(v)) {
+      const std::uint32_t from = source(input);
+      if (from != no_id && from != g) groups_[from].read_outside = true;
+    }
+  }
+
+  std::uint32_t begin(const Value& v, Index count) {
+    Group group;
+    group.position = position_++;
+    group.count = count;
+    group.open = v.operation->elementwise || v.operation->run_rows != nullptr;
+    groups_.push_back(std::move(group));
+    return static_cast<std::uint32_t>(groups_.size() - 1);
+  }
+
+  // A group can take v in when v reads the group's elements one by one, in order.
+  bool takes(std::uint32_t g, const Value& v, Index count) const {
+    if (!groups_[g].open || groups_[g].count != count) return false;
+    return std::ranges::all_of(program_.inputs_of(v), [&](Id input) {
+      return source(input) != g || program_.is_whole(program_.values[input]);
+    });
+  }
+
+  std::uint32_t choose(const Value& v, Index count) {
+    std::uint32_t late = no_id, early = no_id;
+    for (const Id input : program_.inputs_of(v)) {
+      const std::uint32_t g = source(input);
+      if (g == no_id || g == late || !takes(g, v, count)) continue;
+      if (groups_[g].read_outside) {
+        if (early == no_id || groups_[g].position > groups_[early].position) early = g;
+      } else {
+        late = late == no_id ? g : merge(late, g);
+      }
+    }
+    if (late != no_id) {
+      groups_[late].position = position_++;
+      return late;
+    }
+    return early != no_id && inputs_precede(v, early) ? early : no_id;
+  }
+
+  bool inputs_precede(const Value& v, std::uint32_t g) const {
+    return std::ranges::all_of(program_.inputs_of(v), [&](Id input) {
+      const std::uint32_t from = source(input);
+      return from == no_id || from == g || groups_[from].position < groups_[g].position;
+    });
+  }
+
+  // Both are still unread by others, so both can wait; of two leads only the later one can stay in.
+  std::uint32_t merge(std::uint32_t a, std::uint32_t b) {
+    if (groups_[a].step.lead != no_id && groups_[b].step.lead != no_id) {
+      return groups_[a].position > groups_[b].position ? a : b;
+    }
+    if (groups_[a].step.members.size() < groups_[b].step.members.size()) std::swap(a, b);
+    Step &into = groups_[a].step, &from = groups_[b].step;
+    for (const Id id : from.members) group_of_[id] = a;
+    if (from.lead != no_id) group_of_[into.lead = from.lead] = a;
+    const auto middle = static_cast<std::ptrdiff_t>(into.members.size());
+    into.members.insert(into.members.end(), from.members.begin(), from.members.end());
+    std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());
+    from = {};
+    groups_[b].merged = true;
+    return a;
+  }
+
+  const Program& program_;
+  const Passes& passes_;
+  std::vector<std::uint32_t> group_of_;  // by value
+  std::vector<bool> live_;
+  std::vector<Group> groups_;
+  std::uint32_t position_ = 0;
+};
+
+}  // namespace
+
+std::vector<Step> fuse(const Program& program, const Passes& passes) { return Fusion(program, passes).run(); }
+
+}  // namespace gradweave

@@ -1,0 +1,217 @@
+// The workers: started when there is first work for them, asleep when there is none. They are helpers only:
+// the caller takes blocks too and waits for nobody who has not begun one, so a worker that gets no core (or
+// that a fork left behind) costs nothing. What is global here is a resource of the process, like its cores;
+// no result depends on it.
+#include <gradweave/graph/parallel.hpp>
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace gradweave {
+namespace {
+
+constexpr int most_threads = 1024;
+
+int default_num_threads() {
+  if (const char* text = std::getenv("GRADWEAVE_NUM_THREADS"); text != nullptr && *text != '\0') {
+    int count = 0;
+    const char* end = text + std::strlen(text);
+    const auto [stop, error] = std::from_chars(text, end, count);
+    if (error != std::errc() || stop != end || count < 1 || count > most_threads) {
+      throw ValueError(fmt::format("GRADWEAVE_NUM_THREADS is \"{}\": not a number of threads from 1 to {}",
+                                   text, most_threads));
+    }
+    return count;
+  }
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads);
+}
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count = default_num_threads();
+  return count;
+}
+
+// What one call of `run_blocks` has to do.
+class Job {
+ public:
+  Job(Index count, Index grain, void (*f)(void*, Index, Index), void* context)
+      : count_(count), grain_(grain), blocks_((count - 1) / grain + 1), f_(f), context_(context) {}
+  Index blocks() const { return blocks_; }
+
+  // Takes blocks until there are none. They are handed out in order, so what precedes a failed one is done by
+  // somebody: the error that is kept does not depend on timing.
+  void work() {
+    Index block = 0;
+    while ((block = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_) {
+      try {
+        f_(context_, block * grain_, std::min(count_, (block + 1) * grain_));
+      } catch (...) {
+        next_.store(blocks_, std::memory_order_relaxed);
+        const std::lock_guard lock(failing_);
+        if (block < failed_) failed_ = block, error_ = std::current_exception();
+      }
+    }
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  const Index count_, grain_, blocks_;
+  void (*const f_)(void*, Index, Index);
+  void* const context_;
+  std::atomic<Index> next_ = 0;
+  std::mutex failing_;
+  Index failed_ = std::numeric_limits<Index>::max();
+  std::exception_ptr error_;
+};
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Looks for a short while whether `ready` comes true, which is cheaper than falling asleep between the large
+// ops of one step; short, for the core may be wanted by somebody else.
+template <class Ready>
+void linger(const Ready& ready) {
+  constexpr std::chrono::microseconds limit(30);
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() - start < limit);
+}
+
+thread_local bool inside_blocks = false;
+
+class Workers {
+ public:
+  // False when another thread has them.
+  bool help(Job& job, int helpers) {
+    const std::unique_lock mine(taken_, std::try_to_lock);
+    if (!mine) return false;
+    int asleep = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      while (count_ < helpers && start()) ++count_;
+      job_ = &job;
+      wanted_ = helpers;
+      posted_.fetch_add(1, std::memory_order_release);
+      asleep = std::min(sleeping_, helpers);
+    }
+    for (int i = 0; i < asleep; ++i) wake_.notify_one();
+
+    inside_blocks = true;
+    job.work();
+    inside_blocks = false;
+
+    std::unique_lock lock(mutex_);
+    job_ = nullptr;  // from here on nobody joins
+    if (inside_ > 0) {
+      lock.unlock();
+      linger([&] { return inside_ == 0; });
+      lock.lock();
+      done_.wait(lock, [&] { return inside_ == 0; });
+    }
+    return true;
+  }
+
+ private:
+  bool start() {
+    try {
+      std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
+      return false;  // the system has no more threads: it works with fewer
+    }
+    return true;
+  }
+
+  [[noreturn]] void serve() {
+    inside_blocks = true;
+    unsigned seen = 0;
+    for (;;) {
+      linger([&] { return posted_.load(std::memory_order_acquire) != seen; });
+      std::unique_lock lock(mutex_);
+      ++sleeping_;
+      wake_.wait(lock, [&] { return posted_ != seen; });
+      --sleeping_;
+      seen = posted_;
+      if (job_ == nullptr || wanted_ == 0) continue;
+      --wanted_;
+      ++inside_;
+      Job& job = *job_;
+      lock.unlock();
+      job.work();
+      lock.lock();
+      if (--inside_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex taken_;  // by the thread whose job it is
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_, done_;
+  Job* job_ = nullptr;
+  int count_ = 0;
+  int sleeping_ = 0;
+  int wanted_ = 0;               // how many may still join the job
+  std::atomic<int> inside_ = 0;  // how many are at it
+  std::atomic<unsigned> posted_ = 0;
+};
+
+// Never destroyed, for the workers outlive every static object. A forked child has none of them and begins
+// anew.
+std::atomic<Workers*> workers_of_process = nullptr;
+
+Workers& workers() {
+  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
+  static std::mutex creating;
+  const std::lock_guard lock(creating);
+  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { workers_of_process = nullptr; });
+  static_cast<void>(registered);
+  auto* workers = new Workers;
+  workers_of_process.store(workers, std::memory_order_release);
+  return *workers;
+}
+
+}  // namespace
+
+int get_num_threads() { return thread_count(); }
+
+void set_num_threads(int count) {
+  if (count < 1 || count > most_threads)
+    throw ValueError(fmt::format("set_num_threads: {} is outside [1, {}]", count, most_threads));
+  thread_count() = count;
+}
+
+void detail::run_blocks(Index count, Index grain, void (*f)(void*, Index, Index), void* context) {
+  grain = std::max<Index>(grain, 1);
+  if (!inside_blocks) {
+    Job job(count, grain, f, context);
+    const auto threads = static_cast<int>(std::min<Index>(get_num_threads(), job.blocks()));
+    if (threads > 1 && workers().help(job, threads - 1)) return job.rethrow();
+  }
+  for (Index first = 0; first < count; first += std::min(grain, count - first))
+    f(context, first, first + std::min(grain, count - first));
+}
+
+}  // namespace gradweave

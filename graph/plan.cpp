@@ -1,0 +1,348 @@
+#include <gradweave/graph/plan.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include <gradweave/graph/blocks.hpp>
+#include <gradweave/graph/parallel.hpp>
+
+namespace gradweave {
+namespace {
+
+constinit thread_local Passes passes_of_thread{};
+
+}  // namespace
+
+WithPasses::WithPasses(const Passes& passes) : outer_(std::exchange(passes_of_thread, passes)) {}
+WithPasses::~WithPasses() { passes_of_thread = outer_; }
+const Passes& WithPasses::current() { return passes_of_thread; }
+
+// The steps with all addresses filled in. A buffer's address is written to the places that need it when it
+// changes: in a loop over data of one kind, next to nothing is left to do.
+class Plan::Machine {
+ public:
+  Machine(const Program& program, std::span<const Step> steps, const Placement& placement)
+      : program_(program),
+        placement_(placement),
+        buffers_(program.values.size()),
+        operands_(program.values.size()),
+        laid_out_(program.values.size()),
+        last_reader_(program.values.size()) {
+    executables_.reserve(steps.size());
+    for (const Step& step : steps) add(step);
+    connect();
+  }
+
+  void set_address(Id buffer, std::byte* address) {
+    Buffer& b = buffers_[buffer];
+    if (b.address != address) move(b, address);
+  }
+  std::byte* address(Id buffer) const { return buffers_[buffer].address; }
+  Id running() const { return running_; }
+  void set_running(Id id) { running_ = id; }
+
+  void run(std::byte* arena) {
+    if (arena != arena_) {
+      arena_ = arena;
+      for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
+    }
+    const Scratch scratch(scratch_bytes_);
+    for (const Executable& e : executables_) {
+      running_ = e.first;
+      run(e, scratch.data());
+    }
+  }
+
+ private:
+  struct Buffer {
+    std::byte* address = nullptr;
+    std::uint32_t first_slot = 0;
+    std::uint32_t slot_count = 0;
+  };
+  struct Slot {
+    std::byte** pointer;
+    Index offset;
+  };
+  struct Executable {
+    Id first = no_id;                 // what it computes, or some of it
+    const Operation* lead = nullptr;  // a kernel, or none
+    const void* attributes = nullptr;
+    Array output;
+    std::vector<Array> inputs;
+    // Of a lead that computes rows.
+    Index rows = 0;
+    Index width = 0;
+    Index part = 0;   // of the rows, or of the elements if there is no lead
+    Index worth = 0;  // how many threads
+    bool to_panel = false;
+    // What follows, over so many elements.
+    Index count = 0;
+    Blocks blocks;
+
+    Index length() const { return lead != nullptr ? rows : count; }
+    Index parts() const { return part == 0 ? 0 : (length() + part - 1) / part; }
+  };
+  struct Use {  // an address that is needed, noted until all containers have their final places
+    enum class Where : std::uint8_t { output, input, operand };
+    Id buffer;
+    Index offset;
+    std::uint32_t executable;
+    Where where;
+    std::uint32_t number;
+  };
+
+  void move(Buffer& buffer, std::byte* address) {
+    buffer.address = address;
+    for (std::uint32_t i = 0; i < buffer.slot_count; ++i) {
+      const Slot& slot = slots_[buffer.first_slot + i];
+      *slot.pointer = address + slot.offset;
+    }
+  }
+
+  const Value& value(Id id) const { return program_.values[id]; }
+  bool is_scratch(Id id) const { return placement_.places[id].kind == Placement::Kind::scratch; }
+  std::uint32_t number() const { return static_cast<std::uint32_t>(executables_.size() - 1); }
+
+  void add(const Step& step) {
+    Executable& e = executables_.emplace_back();
+    e.first = step.lead != no_id ? step.lead : step.members.empty() ? no_id : step.members[0];
+    find_last_readers(step);
+    if (step.lead != no_id) add_lead(e, step.lead);
+    for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
+    if (!step.members.empty()) {
+      e.count = numel(program_.shape_of(value(step.members[0])));
+      e.blocks.finish(e.count);
+      if (step.lead == no_id) e.part = e.blocks.grain();
+    }
+    scratch_bytes_ = std::max(scratch_bytes_, e.blocks.scratch_bytes());
+  }
+
+  void find_last_readers(const Step& step) {
+    for (std::uint32_t m = 0; m < step.members.size(); ++m) {
+      for (const Id input : program_.inputs_of(value(step.members[m]))) last_reader_[value(input).buffer] = m;
+    }
+  }
+
+  void add_lead(Executable& e, Id id) {
+    const Value& v = value(id);
+    e.lead = v.operation;
+    e.attributes = v.attributes;
+    e.output = program_.array_of(v);
+    for (const Id input : program_.inputs_of(v)) {
+      const Value& x = value(input);
+      uses_.push_back(
+          {x.buffer, x.offset, number(), Use::Where::input, static_cast<std::uint32_t>(e.inputs.size())});
+      e.inputs.push_back(program_.array_of(x));
+    }
+    e.to_panel = is_scratch(id);
+    if (!e.to_panel) uses_.push_back({id, 0, number(), Use::Where::output, 0});
+    const Index size = e.output.size();
+    if (e.lead->run_rows == nullptr || size == 0) return;
+    e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
+    e.rows = size / e.width;
+    e.part = std::clamp<Index>(e.lead->part_rows(e.attributes, e.output, e.inputs), 1, e.rows);
+    e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
+    if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
+  }
+
+  void add_member(Executable& e, Id id, std::uint32_t m) {
+    const Value& v = value(id);
+    inputs_.clear();
+    arrays_.clear();
+    for (const Id input : program_.inputs_of(v)) {
+      inputs_.push_back(operand(e, input, program_.shape_of(v)));
+      arrays_.push_back(program_.array_of(value(input)));
+    }
+    for (const Id input : program_.inputs_of(v)) {  // its own result may go where an input was
+      const Id b = value(input).buffer;
+      if (last_reader_[b] == m && operands_[b].executable == number() && is_scratch(b)) {
+        e.blocks.release(operands_[b].operand);
+        operands_[b].executable = no_id;
+      }
+    }
+    Blocks::Operand output;
+    if (is_scratch(id)) {
+      output = e.blocks.add_register(v.dtype);
+    } else {
+      output = e.blocks.add_array(v.dtype);
+      uses_.push_back({id, 0, number(), Use::Where::operand, output});
+    }
+    operands_[id] = {number(), output, {}};
+    e.blocks.add_instruction(block_kernel(*v.operation, arrays_), v.attributes, inputs_, output);
+  }
+
+  // What this step has computed, or something from before it.
+  Blocks::Operand operand(Executable& e, Id input, Dims shape) {
+    const Value& x = value(input);
+    if (is_scratch(x.buffer) || (program_.is_whole(x) && operands_[x.buffer].executable == number())) {
+      return operands_[x.buffer].operand;
+    }
+    Known& known = laid_out_[input];
+    if (known.executable == number() && same(known.shape, shape)) return known.operand;
+    const Blocks::Operand operand = e.blocks.add_input(program_.array_of(x), shape);
+    uses_.push_back({x.buffer, x.offset, number(), Use::Where::operand, operand});
+    known = {number(), operand, shape};
+    return operand;
+  }
+
+  std::byte** pointer(const Use& use) {
+    Executable& e = executables_[use.executable];
+    if (use.where == Use::Where::operand) return &e.blocks.data_of(use.number);
+    Array& array = use.where == Use::Where::output ? e.output : e.inputs[use.number];
+    return reinterpret_cast<std::byte**>(&array.data);
+  }
+
+  void connect() {
+    std::ranges::stable_sort(uses_, {}, &Use::buffer);
+    slots_.reserve(uses_.size());
+    for (const Use& use : uses_) {
+      Buffer& b = buffers_[use.buffer];
+      if (b.slot_count++ == 0) b.first_slot = static_cast<std::uint32_t>(slots_.size());
+      slots_.push_back({pointer(use), use.offset});
+    }
+    for (Id id = 0; id < program_.values.size(); ++id) {
+      if (placement_.places[id].kind == Placement::Kind::arena) in_arena_.push_back(id);
+      if (value(id).constant) set_address(id, value(id).constant->data);
+    }
+    uses_ = {};
+    operands_ = {};
+    laid_out_ = {};
+    last_reader_ = {};
+  }
+
+  static void run(const Executable& e, std::byte* scratch) {
+    if (e.lead != nullptr && e.lead->run_rows == nullptr) {
+      e.lead->run(e.attributes, e.output, e.inputs);
+    } else if (e.lead != nullptr) {
+      run_rows(e, scratch);
+    } else if (e.parts() <= 1) {
+      run_part(e, 0, e.length(), scratch);
+    } else {
+      parallel_for(e.length(), e.part, [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_part(e, first, last, own.data());
+      });
+    }
+  }
+
+  // Part by part, and in as many as there are threads, as far as each is worth one: a row's bits are the
+  // same.
+  static void run_rows(const Executable& e, std::byte* scratch) {
+    const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
+    if (threads > 1) {
+      parallel_for(e.rows, std::min(e.part, (e.rows - 1) / threads + 1), [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_part(e, first, last, own.data());
+      });
+    } else {
+      for (Index first = 0; first < e.rows; first += e.part)
+        run_part(e, first, std::min(e.rows, first + e.part), scratch);
+    }
+  }
+
+  // Rows of the lead and what follows them; without a lead, elements.
+  static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
+    if (first == last) return;
+    if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
+    const Index element = static_cast<Index>(size_of(e.output.dtype));
+    std::byte* data =
+        e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
+    e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
+    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
+  }
+
+  struct Known {
+    std::uint32_t executable = no_id;
+    Blocks::Operand operand = 0;
+    Dims shape;
+  };
+  const Program& program_;
+  const Placement& placement_;
+  std::vector<Executable> executables_;
+  std::vector<Buffer> buffers_;  // by value
+  std::vector<Slot> slots_;
+  std::vector<Id> in_arena_;
+  std::byte* arena_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
+  Id running_ = no_id;
+  // While it is being built.
+  std::vector<Use> uses_;
+  std::vector<Known> operands_;  // by value: what a step computes
+  std::vector<Known> laid_out_;  // and what it reads
+  std::vector<std::uint32_t> last_reader_;
+  std::vector<Blocks::Operand> inputs_;
+  std::vector<Array> arrays_;
+};
+
+Plan::Plan(const Snapshot& snapshot, const Structure& structure)
+    : program_(lower(snapshot, structure, WithPasses::current())),
+      steps_(fuse(program_, WithPasses::current())),
+      placement_(place(program_, steps_, WithPasses::current())),
+      machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}
+Plan::~Plan() = default;
+
+const Value* Plan::running() const {
+  const Id id = machine_->running();
+  return id == no_id ? nullptr : &program_.values[id];
+}
+
+void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned,
+               std::span<Node* const> targets) {
+  const auto is_free = [](const Node* node, std::uint32_t handles) {
+    return node->refs.value() <= handles && !node->strided && node->storage->refs.value() == 1;
+  };
+  inputs_ = inputs;
+  storages_.clear();
+  machine_->set_running(no_id);
+  for (std::size_t i = 0; i < inputs.size(); ++i) machine_->set_address(static_cast<Id>(i), inputs[i]->data);
+  for (std::size_t o = 0; o < placement_.outputs.size(); ++o) {
+    const Placement::Output& output = placement_.outputs[o];
+    machine_->set_running(output.value);
+    Node* place = nullptr;
+    if (output.donor != no_id && !owned.empty() && is_free(inputs[output.donor], owned[output.donor])) {
+      place = inputs[output.donor];
+    } else if (!targets.empty() && targets[o] != nullptr && is_free(targets[o], 1)) {
+      place = targets[o];
+    }
+    if (place != nullptr) {
+      storages_.push_back(place->storage);
+      machine_->set_address(output.value, place->data);
+    } else {
+      storages_.push_back(allocate_storage(program_.bytes_of(program_.values[output.value])));
+      machine_->set_address(output.value, storages_.back()->data);
+    }
+  }
+  const Scratch arena(placement_.arena_bytes);
+  machine_->run(arena.data());
+}
+
+std::uint32_t Plan::storage_of(std::size_t i) const {
+  const auto& at = placement_.places[program_.values[program_.outputs[i]].buffer];
+  return at.kind == Placement::Kind::output ? at.output : no_id;
+}
+
+std::byte* Plan::data_of(std::size_t i) const {
+  const Value& v = program_.values[program_.outputs[i]];
+  return machine_->address(v.buffer) + v.offset;
+}
+
+Plan::Values Plan::values(std::size_t i) const {
+  const Value& v = program_.values[program_.outputs[i]];
+  Values values{{Shape(program_.shape_of(v)), v.dtype}, {}, data_of(i), program_.strides_of(v)};
+  if (v.buffer < program_.input_count) {
+    values.storage = inputs_[v.buffer]->storage;
+  } else {
+    values.storage = v.constant ? v.constant : storages_[storage_of(i)];
+  }
+  return values;
+}
+
+void Plan::give_values(std::size_t i, Node& node) const {
+  Values values = this->values(i);
+  node.storage = std::move(values.storage);
+  node.data = values.data;
+  node.strided = !values.strides.empty();
+  std::ranges::copy(values.strides, node.stride_array());
+}
+
+}  // namespace gradweave

@@ -1,0 +1,105 @@
+// Program: what one evaluation computes, as plain data. `lower` makes it from a snapshot of the graph, `fuse`
+// puts it into steps, `place` decides where everything lies; a Plan (plan.hpp) is the result, ready to run.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/snapshot.hpp>
+#include <gradweave/graph/storage.hpp>
+
+namespace gradweave {
+
+/// The passes of the planner, which can be switched off one by one: results stay the same.
+struct Passes {
+  bool simplify = true;  ///< equal nodes once, constants at planning time, nothing for x * 1 and x + 0
+  bool fuse = true;      ///< elementwise ops run with what they follow, block by block
+  bool reuse = true;     ///< memory is used again once nobody reads it, and updates are done in place
+  bool cache = true;     ///< the plan is kept for other graphs of the same structure
+  friend bool operator==(const Passes&, const Passes&) = default;
+};
+
+/// The number of a value in its program.
+using Id = std::uint32_t;
+inline constexpr Id no_id = std::numeric_limits<Id>::max();
+
+struct Value {
+  const Operation* operation = nullptr;  ///< null: an input of the program
+  const void* attributes = nullptr;      ///< outlive the program
+  Ref<Storage> constant;                 ///< its elements, where they are known already
+  std::uint32_t first_edge = 0;
+  std::uint32_t edge_count = 0;
+  std::uint32_t first_size = 0;
+  std::uint32_t first_stride = no_id;  ///< none: row-major
+  Id buffer = no_id;                   ///< the value in whose memory it lies: itself unless it is a view
+  Index offset = 0;                    ///< from the beginning of that memory, in bytes
+  std::uint32_t node = no_id;          ///< of the snapshot: where its errors come from
+  std::uint8_t rank = 0;
+  DType dtype = DType::float32;
+
+  bool is_view(Id id) const { return buffer != id; }
+};
+
+class Program {
+ public:
+  std::vector<Value> values;  ///< the inputs, then what is computed, inputs before their users
+  std::vector<Id> outputs;    ///< the values of the snapshot's held nodes
+  std::size_t input_count = 0;
+
+  std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
+  Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
+  bool row_major(const Value& v) const { return v.first_stride == no_id; }
+  Dims strides_of(const Value& v) const {
+    return row_major(v) ? Dims() : Dims(sizes_.data() + v.first_stride, v.rank);
+  }
+  std::size_t bytes_of(const Value& v) const {
+    return static_cast<std::size_t>(numel(shape_of(v))) * size_of(v.dtype);
+  }
+  /// Shape, strides and dtype as kernels see them; without data.
+  Array array_of(const Value& v) const { return {nullptr, v.dtype, shape_of(v), strides_of(v)}; }
+  /// Whether it has memory of its own and is not there from the beginning.
+  bool is_computed(Id id) const {
+    const Value& v = values[id];
+    return v.operation != nullptr && !v.is_view(id) && !v.constant;
+  }
+  /// The same elements in the same order as the whole buffer it lies in.
+  bool is_whole(const Value& v) const {
+    return row_major(v) && v.offset == 0 && bytes_of(v) == bytes_of(values[v.buffer]);
+  }
+
+ private:
+  friend class Lowering;
+  std::vector<Id> edges_;
+  std::vector<Index> sizes_;  // shapes and strides
+};
+
+/// What runs as one: a kernel or none, then elementwise ops over its output.
+struct Step {
+  Id lead = no_id;
+  std::vector<Id> members;
+};
+
+/// The structure is that of the snapshot, and outlives the program, which refers to its attributes.
+Program lower(const Snapshot& snapshot, const Structure& structure, const Passes& passes);
+std::vector<Step> fuse(const Program& program, const Passes& passes);
+
+/// Where each value that is computed lies.
+struct Placement {
+  enum class Kind : std::uint8_t { none, scratch, arena, output };
+  struct Place {
+    Kind kind = Kind::none;    ///< scratch: only inside its step, never as a whole
+    std::size_t offset = 0;    ///< in the arena
+    std::uint32_t output = 0;  ///< which of `outputs`
+  };
+  struct Output {
+    Id value;          ///< whose elements somebody keeps: they get storage of their own
+    Id donor = no_id;  ///< the input whose storage it can be, if nobody else refers to that
+  };
+  std::vector<Place> places;  ///< by value
+  std::vector<Output> outputs;
+  std::size_t arena_bytes = 0;
+};
+Placement place(const Program& program, std::span<const Step> steps, const Passes& passes);
+
+}  // namespace gradweave

@@ -1,0 +1,94 @@
+#include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/replay.hpp>
+
+#include <algorithm>
+
+namespace gradweave {
+
+Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results,
+               std::span<const Cell> cells) {
+  std::vector<Tensor> roots(results.begin(), results.end());
+  for (const Cell& cell : cells) {
+    if (cell.next) roots.push_back(cell.next);
+  }
+  Snapshot snapshot;
+  snapshot.take(roots);
+  structure_ = std::make_unique<Structure>(snapshot);
+  plan_ = std::make_unique<Plan>(snapshot, *structure_);
+
+  for (Node* input : snapshot.inputs) {
+    const auto is_input = [&](const Cell& cell) { return cell.tensor->node() == input; };
+    const auto argument = static_cast<std::size_t>(std::ranges::find(arguments, input) - arguments.begin());
+    const auto cell = static_cast<std::size_t>(std::ranges::find_if(cells, is_input) - cells.begin());
+    const bool is_argument = argument < arguments.size();
+    if (cell < cells.size()) {
+      sources_.push_back({From::cell, cell, is_argument ? argument : none});
+    } else if (is_argument) {
+      sources_.push_back({From::argument, argument, none});
+    } else {
+      sources_.push_back({From::constant, constants_.size(), none});
+      constants_.emplace_back(input);
+    }
+  }
+  for (const Tensor& result : results) results_.push_back(output_of(snapshot, result));
+  targets_.resize(plan_->placement().outputs.size());
+  for (const Cell& cell : cells) {
+    State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
+    const bool is_read = cell.tensor->node() != nullptr &&
+                         std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
+    if (state.output != no_id && !is_read) state.storage = plan_->storage_of(state.output);
+    cells_.push_back(state);
+  }
+}
+
+std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) const {
+  const auto at = std::ranges::find(snapshot.held, snapshot.number_of(tensor.node()));
+  if (at == snapshot.held.end())
+    throw GraphError("a result that is not computed by the function: it has its value already");
+  return static_cast<std::uint32_t>(at - snapshot.held.begin());
+}
+
+void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned) {
+  inputs_.clear();
+  owned_.clear();
+  for (const Source& source : sources_) {
+    switch (source.from) {
+      case From::argument:
+        inputs_.push_back(arguments[source.number]);
+        owned_.push_back(0);
+        break;
+      case From::cell:
+        inputs_.push_back(cells_[source.number].tensor->node());
+        owned_.push_back(1 + (source.argument == none || owned.empty() ? 0 : owned[source.argument]));
+        break;
+      case From::constant:
+        inputs_.push_back(constants_[source.number].node());
+        owned_.push_back(0);
+    }
+  }
+  for (const State& cell : cells_) {
+    if (cell.storage != no_id) targets_[cell.storage] = cell.tensor->node();
+  }
+  try {
+    plan_->run(inputs_, owned_, targets_);
+  } catch (const Error&) {  // the nodes are gone, and with them the source lines
+    if (plan_->running() == nullptr) throw;
+    rethrow_situated(plan_->running()->operation->name, {});
+  }
+  for (const State& cell : cells_) {
+    if (cell.output == no_id) continue;
+    if (*cell.tensor && cell.tensor->node()->data == plan_->data_of(cell.output)) continue;  // in place
+    const Plan::Values values = plan_->values(cell.output);
+    const Node* old = cell.tensor->node();
+    const bool is_variable = old != nullptr && old->operation == &variable_leaf;
+    Tensor next = make_leaf(is_variable ? variable_leaf : constant_leaf, values.spec, values.storage,
+                            values.data, values.strides);
+    if (old != nullptr) next.node()->place = old->place;
+    *cell.tensor = std::move(next);
+  }
+}
+
+void Replay::give_result(std::size_t i, Node& node) const { plan_->give_values(results_[i], node); }
+void Replay::finish() { plan_->forget(); }
+
+}  // namespace gradweave

@@ -1,0 +1,66 @@
+// Snapshot: the part of a graph that is still to be computed, its nodes numbered, and the key of its
+// structure. Two graphs with equal keys differ only in the data that they read, so that one plan serves both.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <gradweave/graph/node.hpp>
+#include <gradweave/graph/operation.hpp>
+
+namespace gradweave {
+
+class Snapshot {
+ public:
+  /// Edges lead to `nodes[e]`, or to `inputs[e - first_input]`.
+  static constexpr std::uint32_t first_input = 1U << 31;
+
+  std::vector<Node*> nodes;          ///< without values, inputs before their users
+  std::vector<Node*> inputs;         ///< with values: what the nodes read, and roots that have them already
+  std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
+  std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
+  std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
+  std::vector<std::uint64_t> key;    ///< all of the structure but the attributes of the ops
+  std::uint64_t hash = 0;            ///< of the key
+
+  /// Takes the snapshot of what `roots` need. The nodes' `index` is their number until the next traversal.
+  void take(std::span<const Tensor> roots);
+  /// The number of a node that was among `nodes` or `inputs`; `none` otherwise.
+  std::uint32_t number_of(const Node* node) const;
+  /// Makes the structure differ from others that have another word here.
+  void add_to_key(std::uint64_t word);
+  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
+
+ private:
+  std::uint32_t input_number(Node* node);
+  void describe_input(const Node& node);
+  std::vector<std::uint32_t> node_uses_;
+  std::unordered_map<const Node*, std::uint32_t> numbers_;  // of the inputs, once there are many
+};
+
+/// What a snapshot is recognised by: its key and the attributes of its ops, in memory of its own.
+class Structure {
+ public:
+  explicit Structure(const Snapshot& snapshot);
+  Structure(Structure&&) noexcept = default;
+  Structure& operator=(Structure&&) noexcept = default;
+  ~Structure() = default;
+
+  bool matches(const Snapshot& snapshot) const;
+  std::uint64_t hash() const { return hash_; }
+  /// Of node number `k`.
+  const void* attributes(std::size_t k) const { return attributes_[k].get(); }
+
+ private:
+  struct Delete {
+    const Operation* operation;
+    void operator()(void* attributes) const noexcept;
+  };
+  std::vector<std::uint64_t> key_;
+  std::uint64_t hash_;
+  std::vector<std::unique_ptr<void, Delete>> attributes_;
+};
+
+}  // namespace gradweave

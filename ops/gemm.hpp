@@ -1,0 +1,28 @@
+// The product of two matrices, wherever they lie. By itself as fast as the processor (gemm.cpp), or, where a
+// product is of float or double and the build asks for it, by another library (GRADWEAVE_GEMM, ops/gemm/).
+#pragma once
+#include <gradweave/graph/dtype.hpp>
+
+namespace gradweave {
+
+/// A matrix in memory: element (i, j) is data[i * row + j * col].
+template <class T>
+struct Strided {
+  const T* data;
+  Index row, col;
+  Strided from(Index i, Index j) const { return {data + i * row + j * col, row, col}; }
+};
+
+/// Rows [first, first + count) of a b, to `out`, row-major: for an (n, k) and a (k, m) matrix of float,
+/// double or int64, in each of which rows or columns are contiguous. The bits of a row do not depend on which
+/// rows are asked for with it (but may, where the build uses another library).
+template <class T>
+void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Strided<T> b, T* out);
+
+namespace detail {
+/// What the build's other library does of it: false when there is none or it cannot read such strides.
+bool other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out);
+bool other_gemm(Index n, Index k, Index m, Strided<double> a, Strided<double> b, double* out);
+}  // namespace detail
+
+}  // namespace gradweave

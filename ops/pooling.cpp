@@ -1,0 +1,288 @@
+#include <gradweave/ops/pooling.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/define.hpp>
+#include <gradweave/ops/convolution.hpp>
+
+namespace gradweave {
+namespace {
+
+Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding);
+
+// A NaN stays.
+template <class T>
+T larger(T a, T b) {
+  return a < b || b != b ? b : a;
+}
+
+// One image that windows slide over; padding is behind.
+struct Windows {
+  Pair size, count, window, stride;
+  bool halves() const { return window == Pair(2) && stride == Pair(2); }
+};
+
+// Rows of windows of 2x2, as most networks have them: these two loops vectorise.
+template <class T>
+void max_of_pairs(const T* top, const T* below, Index count, T* y) {
+  for (Index j = 0; j < count; ++j) {
+    y[j] = larger(larger(top[2 * j], top[2 * j + 1]), larger(below[2 * j], below[2 * j + 1]));
+  }
+}
+// Each element in turn takes what is left of the cotangent unless it is less than the largest.
+template <class T>
+void scatter_to_pairs(const T* __restrict g, const T* __restrict largest, const T* __restrict top,
+                      const T* __restrict below, Index count, T* __restrict to, T* __restrict to_below) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  for (Index j = 0; j < count; ++j) {
+    Bits left = std::bit_cast<Bits>(g[j]);
+    const auto taken_by = [&](T x) {
+      const Bits passes = Bits(0) - static_cast<Bits>(x < largest[j]), taken = left & ~passes;
+      left &= passes;
+      return std::bit_cast<T>(taken);
+    };
+    to[2 * j] = taken_by(top[2 * j]);
+    to[2 * j + 1] = taken_by(top[2 * j + 1]);
+    to_below[2 * j] = taken_by(below[2 * j]);
+    to_below[2 * j + 1] = std::bit_cast<T>(left);
+  }
+}
+
+template <class T>
+void max_of_windows(const Windows& w, const T* x, T* y) {
+  for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
+    const T* top = x + i * w.stride.rows * w.size.cols;
+    if (w.halves()) {
+      max_of_pairs(top, top + w.size.cols, w.count.cols, y);
+      continue;
+    }
+    for (Index j = 0; j < w.count.cols; ++j) y[j] = top[j * w.stride.cols];
+    for (Index r = 0; r < w.window.rows; ++r) {
+      for (Index s = 0; s < w.window.cols; ++s) {
+        const T* from = top + r * w.size.cols + s;
+        for (Index j = 0; j < w.count.cols; ++j) y[j] = larger(y[j], from[j * w.stride.cols]);
+      }
+    }
+  }
+}
+
+// Calls f(window, element) with where each window's first largest element is.
+template <class T, class F>
+void for_largest(const Windows& w, const T* x, const F& f) {
+  for (Index i = 0; i < w.count.rows; ++i) {
+    for (Index j = 0; j < w.count.cols; ++j) {
+      const Index corner = i * w.stride.rows * w.size.cols + j * w.stride.cols;
+      Index best = corner;
+      for (Index r = 0; r < w.window.rows; ++r) {
+        for (Index s = 0; s < w.window.cols; ++s) {
+          const Index at = corner + r * w.size.cols + s;
+          if (x[best] < x[at] || (x[at] != x[at] && x[best] == x[best])) best = at;
+        }
+      }
+      f(i * w.count.cols + j, best);
+    }
+  }
+}
+
+template <class T>
+void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
+  if (!w.halves()) {
+    std::fill_n(dx, w.size.rows * w.size.cols, T(0));
+    return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
+  }
+  std::vector<T> largest(static_cast<std::size_t>(w.count.cols));
+  for (Index i = 0; i < w.count.rows; ++i) {
+    const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
+    max_of_pairs(x + row, x + below, w.count.cols, largest.data());
+    scatter_to_pairs(g + i * w.count.cols, largest.data(), x + row, x + below, w.count.cols, dx + row,
+                     dx + below);
+    if (w.size.cols % 2 == 1) dx[below - 1] = dx[below + w.size.cols - 1] = 0;
+  }
+  if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
+}
+
+// Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
+// `first`), where the image has its padding of -inf around it.
+template <class T, class F>
+void for_images(const Array& x, Index first, Index images, Pair count, Pair window, Pair stride, Pair padding,
+                const F& kernel) {
+  const std::size_t rank = x.shape.size();
+  const Pair size(x.shape[rank - 2], x.shape[rank - 1]);
+  const Pair padded(size.rows + 2 * padding.rows, size.cols + 2 * padding.cols);
+  const Windows windows{padded, count, window, stride};
+  const Index elements = size.rows * size.cols;
+  const T* from = x.as<const T>() + first * elements;
+  if (padding == Pair(0)) {
+    for (Index k = 0; k < images; ++k) kernel(windows, from + k * elements, k);
+    return;
+  }
+  std::vector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
+                         -std::numeric_limits<T>::infinity());
+  for (Index k = 0; k < images; ++k) {
+    for (Index i = 0; i < size.rows; ++i) {
+      std::copy_n(from + k * elements + i * size.cols, size.cols,
+                  scratch.data() + (i + padding.rows) * padded.cols + padding.cols);
+    }
+    kernel(windows, scratch.data(), k);
+  }
+}
+
+Shape pooled(Dims shape, Pair count) {
+  std::vector<Index> sizes(shape.begin(), shape.end());
+  sizes[sizes.size() - 2] = count.rows, sizes.back() = count.cols;
+  return Shape(Dims(sizes));
+}
+
+Pair count_windows(const Spec& x, Pair window, Pair stride, Pair padding) {
+  const std::size_t rank = x.shape.rank();
+  if (rank < 2) throw ShapeError("expected images (..., height, width)");
+  if (2 * padding.rows > window.rows || 2 * padding.cols > window.cols) {
+    throw ValueError(
+        fmt::format("padding {} is more than half of the window {}", to_string(padding), to_string(window)));
+  }
+  return window_count({x.shape[rank - 2], x.shape[rank - 1]}, window, stride, padding, 1);
+}
+
+Pair last_two(Dims shape) { return {shape[shape.size() - 2], shape.back()}; }
+
+struct MaxPool2d {
+  Pair window, stride, padding;
+  static constexpr std::string_view name = "max_pool2d";
+  static constexpr DTypes dtypes = floating;
+  Spec infer(const Spec& x) const {
+    return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
+  }
+  void forward(const Rows& rows, const Array& y, const Array& x) const {
+    const Pair count = last_two(y.shape);
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
+                    [&](const Windows& w, const T* image, Index k) {
+                      max_of_windows(w, image, rows.as<T>() + k * rows.width);
+                    });
+    });
+  }
+  static Index row_width(const Array& y, const Array&) {
+    return last_two(y.shape).rows * last_two(y.shape).cols;
+  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
+    return max_pool_vjp(g, x, window, stride, padding);
+  }
+  static SamplesOf<MaxPool2d> samples() {
+    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 5, 4})}}, {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {5, 4})}}};
+  }
+};
+
+// Zeros, plus g where the largest elements of x are.
+struct MaxPool2dVjp {
+  Pair window, stride, padding;
+  static constexpr std::string_view name = "max_pool2d_vjp";
+  static constexpr DTypes dtypes = floating;
+  static Spec infer(const Spec&, const Spec& x) { return x; }
+  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
+    const Pair count = last_two(g.shape), size = last_two(x.shape);
+    dispatch<floating>(dx.dtype, [&]<class T>() {
+      const bool pads = padding != Pair(0);
+      const Index padded_cols = size.cols + 2 * padding.cols;
+      std::vector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
+                                  : 0);
+      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
+                    [&](const Windows& w, const T* image, Index k) {
+                      T* to = rows.as<T>() + k * rows.width;
+                      scatter_to_largest(w, g.as<const T>() + (rows.first + k) * count.rows * count.cols,
+                                         image, pads ? scratch.data() : to);
+                      for (Index i = 0; pads && i < size.rows; ++i) {
+                        std::copy_n(scratch.data() + (i + padding.rows) * padded_cols + padding.cols,
+                                    size.cols, to + i * size.cols);
+                      }
+                    });
+    });
+  }
+  static Index row_width(const Array& dx, const Array&, const Array&) {
+    return last_two(dx.shape).rows * last_two(dx.shape).cols;
+  }
+  Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) const;
+  static SamplesOf<MaxPool2dVjp> samples() {
+    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 2, 2}), uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {3, 5}), uniform(-2, 2, {5, 4})}}};
+  }
+};
+
+// The elements of h where the largest elements of x are.
+struct TakeLargest2d {
+  Pair window, stride, padding;
+  static constexpr std::string_view name = "take_largest2d";
+  static constexpr DTypes dtypes = floating;
+  Spec infer(const Spec&, const Spec& x) const {
+    return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
+  }
+  void forward(const Rows& rows, const Array& y, const Array& h, const Array& x) const {
+    const Pair count = last_two(y.shape), size = last_two(x.shape);
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      for_images<T>(
+          x, rows.first, rows.count, count, window, stride, padding,
+          [&](const Windows& w, const T* image, Index k) {
+            for_largest(w, image, [&](Index at, Index element) {
+              // Padding is the largest only of nothing but -inf; then the nearest element stands for it.
+              const Index i = std::clamp(element / w.size.cols - padding.rows, Index{0}, size.rows - 1);
+              const Index j = std::clamp(element % w.size.cols - padding.cols, Index{0}, size.cols - 1);
+              rows.as<T>()[k * rows.width + at] =
+                  h.as<const T>()[((rows.first + k) * size.rows + i) * size.cols + j];
+            });
+          });
+    });
+  }
+  static Index row_width(const Array& y, const Array&, const Array&) {
+    return last_two(y.shape).rows * last_two(y.shape).cols;
+  }
+  Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {
+    return i == 0 ? max_pool_vjp(g, x, window, stride, padding) : Tensor();
+  }
+  static SamplesOf<TakeLargest2d> samples() {
+    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 5, 4}), uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {5, 4}), uniform(-2, 2, {5, 4})}}};
+  }
+};
+
+Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding) {
+  return apply(MaxPool2dVjp{window, stride, padding}, {g, x});
+}
+Tensor MaxPool2dVjp::vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x,
+                         const Tensor&) const {
+  return i == 0 ? apply(TakeLargest2d{window, stride, padding}, {h, x}) : Tensor();
+}
+
+}  // namespace
+
+Tensor max_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
+  return apply(MaxPool2d{window, options.stride.value_or(window), options.padding}, {x});
+}
+
+// A convolution of each channel with a window of equal numbers.
+Tensor avg_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
+  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("avg_pool2d takes a tensor");
+  const Pair stride = options.stride.value_or(window);
+  const Spec spec{x.tensor()->shape(), x.tensor()->dtype()};
+  const Pair count = count_windows(spec, window, stride, options.padding);
+  const Pair size = last_two(spec.shape);
+  const DType dtype = is_floating(spec.dtype) ? spec.dtype : DType::float32;
+  const Tensor mean =
+      full({1, 1, window.rows, window.cols}, 1 / static_cast<double>(window.rows * window.cols), dtype);
+  const Index images = numel(Dims(spec.shape).first(spec.shape.rank() - 2));
+  const Tensor flat = reshape(x, {images, 1, size.rows, size.cols});
+  const Tensor y = conv2d(Operand(flat, x.where()), mean, {.stride = stride, .padding = options.padding});
+  return reshape(y, Dims(pooled(spec.shape, count)));
+}
+
+std::vector<const Operation*> pooling_operations() {
+  return {&operation_of<MaxPool2d>(), &operation_of<MaxPool2dVjp>(), &operation_of<TakeLargest2d>()};
+}
+
+}  // namespace gradweave

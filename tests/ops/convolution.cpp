@@ -1,0 +1,201 @@
+// Known answers are libtorch 1.13's, in float64 on the numbers of pattern.hpp, unless they are worked out
+// here.
+#include <gradweave/ops/convolution.hpp>
+
+#include <limits>
+
+#include <gradweave/ops/ops.hpp>
+
+#include "gradcheck_matcher.hpp"
+#include "pattern.hpp"
+
+namespace gradweave {
+namespace {
+
+using Doubles = std::vector<double>;
+constexpr DType f64 = DType::float64;
+
+TEST_CASE("a convolution is a sliding dot product", "[convolution]") {
+  const Tensor x = constant({{{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}}}), w = constant({{{{1, 0}, {0, -1}}}});
+  CHECK(conv2d(x, w).to_vector() == std::vector<float>(4, -4));
+  CHECK(conv2d(x, w, {.padding = 1}).to_vector() ==
+        std::vector<float>{-1, -2, -3, 0, -4, -4, -4, 3, -7, -4, -4, 6, 0, 7, 8, 9});
+  CHECK(conv2d(x, w, {.stride = 2, .padding = 1}).to_vector() == std::vector<float>{-1, -3, -7, -4});
+  CHECK(conv2d(x, w, {.dilation = 2}).to_vector() == std::vector<float>{1 - 9});
+}
+
+TEST_CASE("strides, padding, dilation and groups at once, with both gradients", "[convolution]") {
+  const Tensor x = variable(pattern({2, 4, 5, 6}, 7, 11)), w = variable(pattern({6, 2, 3, 2}, 5, 7));
+  const Tensor y = conv2d(x, w, {.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}, .groups = 2});
+  REQUIRE(y.shape() == Shape{2, 6, 3, 8});
+  const auto [dx, dw] = gradients(sum(y * pattern(y.shape(), 3, 5)), {x, w});
+  CHECK(sum(y * pattern(y.shape(), 13, 17)).item<double>() == 512);
+  CHECK(select(select(y, 0, 1), 0, 4).to_vector<double>() ==
+        Doubles{1, -11, 8, 8, 8, 8, -9, -8, -8, 29, 0, 16, -1, -18, -18, 5, 29, -7, -5, -4, -3, -13, -1, 3});
+  CHECK(select(select(dx, 0, 1), 0, 3).to_vector<double>() ==
+        Doubles{-2, -1, -5, 11, -3, -2, -2, 6,   -11, -8, 15, -2, 11, -3, -2,
+                -1, -5, 11, -8, 15, -2, 6,  -11, -8,  -1, -5, 11, -3, -2, -1});
+  CHECK(select(dw, 0, 2).to_vector<double>() == Doubles{67, 9, 33, 53, 10, 67, 67, 10, 53, 33, 9, 67});
+  CHECK(sum(dx * pattern(x.shape(), 13, 17)).item<double>() == 229);
+  CHECK(sum(dw * pattern(w.shape(), 13, 17)).item<double>() == 3581);
+}
+
+// The definition, term by term.
+Doubles by_definition(const Shape& x, const Doubles& image, const Shape& w, const Doubles& weight,
+                      Pair stride, Pair padding, const Shape& y) {
+  Doubles result;
+  for (Index n = 0; n < y[0]; ++n) {
+    for (Index o = 0; o < y[1]; ++o) {
+      for (Index i = 0; i < y[2]; ++i) {
+        for (Index j = 0; j < y[3]; ++j) {
+          double total = 0;
+          for (Index c = 0; c < x[1]; ++c) {
+            for (Index r = 0; r < w[2]; ++r) {
+              for (Index s = 0; s < w[3]; ++s) {
+                const Index row = i * stride.rows + r - padding.rows,
+                            col = j * stride.cols + s - padding.cols;
+                if (row < 0 || row >= x[2] || col < 0 || col >= x[3]) continue;
+                total += image[static_cast<std::size_t>(((n * x[1] + c) * x[2] + row) * x[3] + col)] *
+                         weight[static_cast<std::size_t>(((o * w[1] + c) * w[2] + r) * w[3] + s)];
+              }
+            }
+          }
+          result.push_back(total);
+        }
+      }
+    }
+  }
+  return result;
+}
+
+// More channels than the kernels take at a time, more images than a part of the weight's gradient has, rows
+// longer than a stretch. Whole numbers: the sums are exact.
+TEST_CASE("sizes beyond every block of the kernels", "[convolution]") {
+  struct Case {
+    Shape x, w;
+    Pair stride, padding;
+  };
+  for (const Case& c :
+       {Case{{1, 40, 6, 5}, {13, 40, 3, 3}, 1, 1}, Case{{19, 2, 7, 9}, {7, 2, 3, 2}, {2, 3}, {1, 0}},
+        Case{{1, 1, 3, 700}, {5, 1, 2, 3}, 1, 0}}) {
+    const Tensor x = variable(pattern(c.x, 7, 11)), w = variable(pattern(c.w, 5, 7));
+    const Tensor y = conv2d(x, w, {.stride = c.stride, .padding = c.padding});
+    const Doubles expected =
+        by_definition(c.x, x.to_vector<double>(), c.w, w.to_vector<double>(), c.stride, c.padding, y.shape());
+    CHECK(y.to_vector<double>() == expected);
+    CHECK(conv2d(cast(x, DType::float32), cast(w, DType::float32), {.stride = c.stride, .padding = c.padding})
+              .to_vector<double>() == expected);
+    // Linear in each: <g, y> = <dx, x> = <dw, w>.
+    const Tensor g = pattern(y.shape(), 3, 5);
+    const auto [dx, dw] = gradients(y, {x, w}, g);
+    const double product = sum(y * g).item<double>();
+    CHECK(product != 0);
+    CHECK(sum(dx * x).item<double>() == product);
+    CHECK(sum(dw * w).item<double>() == product);
+  }
+}
+
+TEST_CASE("convolutions of nothing", "[convolution][empty]") {
+  const Tensor x = variable(zeros({0, 2, 4, 4})), w = variable(ones({3, 2, 2, 2}));
+  const Tensor y = conv2d(x, w);
+  CHECK(y.shape() == Shape{0, 3, 3, 3});
+  const auto [dx, dw] = gradients(sum(y), {x, w});
+  CHECK(dx.shape() == x.shape());
+  CHECK(dw.to_vector() == std::vector<float>(24, 0));
+  CHECK(conv2d(ones({1, 0, 2, 2}), ones({1, 0, 1, 1})).to_vector() == std::vector<float>(4, 0));
+  CHECK(max_pool2d(zeros({0, 4, 4}), 2).shape() == Shape{0, 2, 2});
+  CHECK(avg_pool2d(zeros({0, 4, 4}), 2).shape() == Shape{0, 2, 2});
+}
+
+TEST_CASE("what does not make a convolution", "[convolution]") {
+  const Tensor x = ones({1, 4, 5, 5}), w = ones({6, 4, 3, 3});
+  CHECK_THROWS_AS(conv2d(x, ones({6, 3, 3, 3})), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, w, {.groups = 2}), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, ones({3, 2, 3, 3}), {.groups = 2}), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, ones({6, 4, 6, 3})), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, w, {.dilation = 3}), ShapeError);
+  CHECK_THROWS_AS(conv2d(select(x, 0, 0), w), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, w, {.stride = 0}), ValueError);
+  CHECK_THROWS_AS(conv2d(x, w, {.padding = -1}), ValueError);
+  CHECK_THROWS_AS(conv2d(x, w, {.dilation = {1, 0}}), ValueError);
+  CHECK_THROWS_AS(conv2d(x, w, {.groups = 0}), ValueError);
+  CHECK_THROWS_AS(conv2d(x, w, {.padding = Index{1} << 60}), ValueError);
+  CHECK_THROWS_AS(conv2d(x, w, {.padding = Index{1} << 30}), ShapeError);
+  CHECK_THROWS_AS(conv2d(x, ones({6, 4, 0, 3})), ValueError);
+}
+
+// ---- Pooling
+
+TEST_CASE("max-pooling and average-pooling of windows that overlap the edge", "[pooling]") {
+  const Tensor x = variable(pattern({1, 1, 5, 7}, 7, 11));
+  const PoolOptions options{.stride = {{2, 2}}, .padding = {1, 1}};
+  const Tensor y = max_pool2d(x, {3, 2}, options);
+  REQUIRE(y.shape() == Shape{1, 1, 3, 4});
+  CHECK(y.to_vector<double>() == Doubles{0, 3, 5, 4, 5, 3, 5, 3, 4, 2, 5, 2});
+  CHECK(gradients(sum(y * pattern(y.shape(), 3, 7)), {x})[0].to_vector<double>() ==
+        Doubles{0, 0, 0,  3, 0, 0, -1, -3, 0, -2, 0, 0, 0, 0, 2, 0, 0, 0,
+                0, 0, -3, 0, 0, 3, 0,  0,  0, 0,  0, 0, 0, 0, 0, 0, 2});
+  const Doubles mean{-5, -1, 0, 1, 4, -6, 1, -3, 3, -7, 5, -5};  // times 6
+  const Doubles found = avg_pool2d(x, {3, 2}, options).to_vector<double>();
+  for (std::size_t i = 0; i < mean.size(); ++i) CHECK(found[i] == Approx(mean[i] / 6).margin(1e-14));
+}
+
+TEST_CASE("the first of equals gets the cotangent", "[pooling]") {
+  const Tensor x = variable({{1, 1, 2, 0, 9}, {1, 1, 0, 2, 9}, {9, 9, 9, 9, 9}});
+  const Tensor y = max_pool2d(x, 2);
+  CHECK(y.to_vector() == std::vector<float>{1, 2});
+  CHECK(gradients(y, {x}, constant({{10, 20}}))[0].to_vector() ==
+        std::vector<float>{10, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  const Tensor z = max_pool2d(x, {1, 3}, {.stride = 1});
+  CHECK(z.to_vector() == std::vector<float>{2, 2, 9, 1, 2, 9, 9, 9, 9});
+  CHECK(gradients(sum(z), {x})[0].to_vector() ==
+        std::vector<float>{0, 0, 2, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 0});
+}
+
+TEST_CASE("rows of every length pool by halves", "[pooling]") {
+  for (Index width = 2; width < 40; ++width) {
+    const Tensor x = variable(pattern({3, width}, 7, 11));
+    const Tensor y = max_pool2d(x, 2), g = 1 + pattern(y.shape(), 5, 7);
+    const Doubles v = x.to_vector<double>(), largest = y.to_vector<double>(), slope = g.to_vector<double>();
+    Doubles expected(v.size(), 0);
+    for (std::size_t j = 0; j < largest.size(); ++j) {
+      const auto w = static_cast<std::size_t>(width);
+      std::size_t best = 2 * j;
+      for (std::size_t at : {2 * j + 1, w + 2 * j, w + 2 * j + 1}) best = v[at] > v[best] ? at : best;
+      CHECK(largest[j] == v[best]);
+      expected[best] = slope[j];
+    }
+    CHECK(gradients(y, {x}, g)[0].to_vector<double>() == expected);
+  }
+}
+
+TEST_CASE("pooling keeps NaN and infinity", "[pooling]") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const Tensor x = constant(std::vector<float>{1, nan, -inf, -inf, nan, 2, -inf, -inf}, {2, 4});
+  for (const Tensor& y : {max_pool2d(x, 2), max_pool2d(x, 2, {.stride = 2})}) {
+    CHECK(std::isnan(y.to_vector()[0]));
+    CHECK(y.to_vector()[1] == -inf);
+  }
+  CHECK(std::isnan(max_pool2d(x, {2, 3}).to_vector()[0]));
+}
+
+TEST_CASE("windows that do not fit", "[pooling]") {
+  const Tensor x = ones({3, 3});
+  CHECK_THROWS_AS(max_pool2d(x, 4), ShapeError);
+  CHECK_THROWS_AS(max_pool2d(ones({3}), 1), ShapeError);
+  CHECK_THROWS_AS(max_pool2d(x, 0), ValueError);
+  CHECK_THROWS_AS(max_pool2d(x, 2, {.stride = 0}), ValueError);
+  CHECK_THROWS_AS(max_pool2d(x, 2, {.padding = 2}), ValueError);
+  CHECK_THROWS_AS(avg_pool2d(x, 4), ShapeError);
+  CHECK_THROWS_AS(avg_pool2d(x, 2, {.padding = 2}), ValueError);
+}
+
+TEST_CASE("average-pooling has right gradients to second order", "[pooling]") {
+  const Tensor x = variable(pattern({2, 4, 5}, 7, 11, 0.3));
+  REQUIRE_THAT(
+      [](std::span<const Tensor> in) { return square(avg_pool2d(in[0], 2, {.stride = 1, .padding = 1})); },
+      HasRightGradients({x}));
+}
+
+}  // namespace
+}  // namespace gradweave
