@@ -1,7 +1,8 @@
-#include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/replay.hpp>
 
 #include <algorithm>
+
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 

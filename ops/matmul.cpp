@@ -162,8 +162,7 @@ Tensor matmul(const Operand& left, const Operand& right) {
 }
 
 Tensor linear(const Operand& x, const Operand& weight) {
-  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
-                     weight.tensor()->rank() == 2;
+  const bool plain = tensor_of(x, "linear").rank() == 2 && tensor_of(weight, "linear").rank() == 2;
   if (plain) return product(x, weight, false, true);
   return matmul(x, transpose(weight));
 }
