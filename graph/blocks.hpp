@@ -1,6 +1,6 @@
-// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when the next one
-// reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays: inputs that broadcast or
-// are strided are laid out for them, a block at a time.
+// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when
+// the next one reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays:
+// inputs that broadcast or are strided are laid out for them, a block at a time.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -38,7 +38,8 @@ class Blocks {
   Operand add_panel(DType dtype, Index elements);
 
   /// The output may be an input.
-  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs, Operand output);
+  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
+                       Operand output);
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 

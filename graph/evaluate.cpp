@@ -5,6 +5,7 @@
 
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/plan.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/structure_cache.hpp>
 #include <gradweave/graph/traverse.hpp>
 
@@ -49,8 +50,14 @@ void run(Planner& planner, History history) {
   std::shared_ptr<Plan> plan = usual ? planner.plans.find(snapshot) : nullptr;
   if (!plan) plan = planner.plans.make(snapshot, usual ? Keep::yes : Keep::no);
 
-  plan->run(snapshot.inputs, history == History::release ? std::span<const std::uint32_t>(snapshot.uses)
-                                                         : std::span<const std::uint32_t>());
+  try {
+    plan->run(snapshot.inputs, history == History::release ? std::span<const std::uint32_t>(snapshot.uses)
+                                                           : std::span<const std::uint32_t>());
+  } catch (const Error&) {
+    const Value* at = plan->running();
+    if (at == nullptr || at->node == no_id) throw;
+    rethrow_situated(*snapshot.nodes[at->node]);
+  }
   for (std::size_t i = 0; i < snapshot.held.size(); ++i) plan->give_values(i, *snapshot.nodes[snapshot.held[i]]);
   plan->forget();
   for (const std::uint32_t k : snapshot.held) {
@@ -94,7 +101,9 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   }
   if (std::ranges::all_of(tensors, [](const Tensor& t) { return t.node()->evaluated(); })) return;
   if (Capture::current() != nullptr) {
-    throw GraphError("a tensor is evaluated inside a function that is being compiled; return it from the function instead");
+    throw GraphError(
+        "a tensor is evaluated inside a function that is being compiled; return it from the function "
+        "instead");
   }
   const Lease planner;
   constexpr std::size_t stretch = 1 << 14;

@@ -17,8 +17,8 @@ WithPasses::WithPasses(const Passes& passes) : outer_(std::exchange(passes_of_th
 WithPasses::~WithPasses() { passes_of_thread = outer_; }
 const Passes& WithPasses::current() { return passes_of_thread; }
 
-// The steps with all addresses filled in. A buffer's address is written to the places that need it when it changes: in a
-// loop over data of one kind, next to nothing is left to do.
+// The steps with all addresses filled in. A buffer's address is written to the places that need it when it
+// changes: in a loop over data of one kind, next to nothing is left to do.
 class Plan::Machine {
  public:
   Machine(const Program& program, std::span<const Step> steps, const Placement& placement)
@@ -38,6 +38,8 @@ class Plan::Machine {
     if (b.address != address) move(b, address);
   }
   std::byte* address(Id buffer) const { return buffers_[buffer].address; }
+  Id running() const { return running_; }
+  void set_running(Id id) { running_ = id; }
 
   void run(std::byte* arena) {
     if (arena != arena_) {
@@ -45,7 +47,10 @@ class Plan::Machine {
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
     const Scratch scratch(scratch_bytes_);
-    for (const Executable& e : executables_) run(e, scratch.data());
+    for (const Executable& e : executables_) {
+      running_ = e.first;
+      run(e, scratch.data());
+    }
   }
 
  private:
@@ -59,6 +64,7 @@ class Plan::Machine {
     Index offset;
   };
   struct Executable {
+    Id first = no_id;                 // what it computes, or some of it
     const Operation* lead = nullptr;  // a kernel, or none
     const void* attributes = nullptr;
     Array output;
@@ -99,6 +105,7 @@ class Plan::Machine {
 
   void add(const Step& step) {
     Executable& e = executables_.emplace_back();
+    e.first = step.lead != no_id ? step.lead : step.members.empty() ? no_id : step.members[0];
     find_last_readers(step);
     sources_.clear();
     if (step.lead != no_id) add_lead(e, step.lead);
@@ -231,7 +238,8 @@ class Plan::Machine {
   static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
     const Index element = static_cast<Index>(size_of(e.output.dtype));
-    std::byte* data = e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
+    std::byte* data =
+        e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
     if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
   }
@@ -249,6 +257,7 @@ class Plan::Machine {
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
   std::size_t scratch_bytes_ = 0;
+  Id running_ = no_id;
   // While it is being built.
   std::vector<Use> uses_;
   std::vector<Source> sources_;  // by operand of the step at hand
@@ -266,15 +275,23 @@ Plan::Plan(const Snapshot& snapshot, const Structure& structure)
       machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}
 Plan::~Plan() = default;
 
-void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned, std::span<Node* const> targets) {
+const Value* Plan::running() const {
+  const Id id = machine_->running();
+  return id == no_id ? nullptr : &program_.values[id];
+}
+
+void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned,
+               std::span<Node* const> targets) {
   const auto is_free = [](const Node* node, std::uint32_t handles) {
     return node->refs.value() <= handles && !node->strided && node->storage->refs.value() == 1;
   };
   inputs_ = inputs;
   storages_.clear();
+  machine_->set_running(no_id);
   for (std::size_t i = 0; i < inputs.size(); ++i) machine_->set_address(static_cast<Id>(i), inputs[i]->data);
   for (std::size_t o = 0; o < placement_.outputs.size(); ++o) {
     const Placement::Output& output = placement_.outputs[o];
+    machine_->set_running(output.value);
     Node* place = nullptr;
     if (output.donor != no_id && !owned.empty() && is_free(inputs[output.donor], owned[output.donor])) {
       place = inputs[output.donor];

@@ -75,7 +75,8 @@ std::uint32_t Snapshot::input_number(Node* node) {
     if (at != inputs.end()) return first_input + static_cast<std::uint32_t>(at - inputs.begin());
     if (count == few) {
       numbers_.clear();
-      for (std::size_t i = 0; i < few; ++i) numbers_.emplace(inputs[i], first_input + static_cast<std::uint32_t>(i));
+      for (std::size_t i = 0; i < few; ++i)
+        numbers_.emplace(inputs[i], first_input + static_cast<std::uint32_t>(i));
     }
   }
   if (count >= few) {

@@ -8,6 +8,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -156,15 +157,12 @@ Tensor absorb_transpose(const Tensor& x, bool& transposed) {
 
 Tensor matmul(const Operand& left, const Operand& right) {
   if (left.tensor() == nullptr || right.tensor() == nullptr)
-    throw ShapeError("matmul takes tensors, not numbers");
-  const Tensor &a = *left.tensor(), &b = *right.tensor();
+    refuse<ShapeError>("matmul", {left, right}, "a number is not a matrix; use *");
+  const Tensor &a = tensor_of(left, "matmul"), &b = tensor_of(right, "matmul");
   const std::size_t ra = a.rank(), rb = b.rank();
-  if (ra == 0 || rb == 0) {
-    throw ShapeError(fmt::format("matmul of {} with {}: a scalar is not a matrix; use *",
-                                 to_string(a.shape()), to_string(b.shape())));
-  }
+  if (ra == 0 || rb == 0) refuse<ShapeError>("matmul", {left, right}, "a scalar is not a matrix; use *");
   const std::source_location at = left.where();
-  if (ra == 1) return squeeze(matmul(Operand(expand_dims(a, 0), at), right), -2);
+  if (ra == 1) return squeeze(matmul(Operand(expand_dims(a, 0), at), right), rb == 1 ? -1 : -2);
   if (rb == 1) return squeeze(matmul(left, Operand(expand_dims(b, 1), at)), -1);
   if (ra > 2 && rb == 2 && a.numel() != 0) {  // one product of all rows instead of a batch of them
     const Shape shape = a.shape();
@@ -178,8 +176,7 @@ Tensor matmul(const Operand& left, const Operand& right) {
 }
 
 Tensor linear(const Operand& x, const Operand& weight) {
-  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
-                     weight.tensor()->rank() == 2;
+  const bool plain = tensor_of(x, "linear").rank() == 2 && tensor_of(weight, "linear").rank() == 2;
   if (plain) return product(x, weight, false, true);
   return matmul(x, transpose(weight));
 }
