@@ -34,6 +34,15 @@ auto smaller(const A& a, const B& b) {
   return a.binaryExpr(b, Eigen::internal::scalar_min_op<T, T, Eigen::PropagateNaN>());
 }
 
+// f of each pair, for a conditional: compilers make vector instructions of this and not of Eigen's select.
+template <class F, class A, class B>
+typename A::PlainObject chosen(const F& f, const A& a, const B& b) {
+  const typename A::PlainObject left = a, right = b;
+  typename A::PlainObject result = left;
+  for (Index i = 0; i < left.size(); ++i) result.data()[i] = f(left.data()[i], right.data()[i]);
+  return result;
+}
+
 struct Subtract {
   static constexpr std::string_view name = "subtract";
   static constexpr DTypes dtypes = numeric;
@@ -290,7 +299,7 @@ struct ReluVjp {
   template <class X>
   static auto forward(const X& g, const X& x) {
     using T = typename X::Scalar;
-    return (x > T(0)).select(g, filled(g, 0));
+    return chosen([](T a, T b) { return a > T(0) ? b : T(0); }, x, g);
   }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) {
     return i == 0 ? relu_vjp(h, x) : Tensor();

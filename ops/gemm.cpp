@@ -204,6 +204,17 @@ void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
   }
 }
 
+// A column times a row.
+template <class T>
+void outer(Index n, Index m, Strided<T> a, const T* row, T* out) {
+  for (Index i = 0; i < n; ++i, out += m) {
+    const T factor = *a.from(i, 0).data;
+    Index j = 0;
+    for (; j + lanes<T> <= m; j += lanes<T>) store(out + j, factor * load(row + j), false);
+    for (; j < m; ++j) out[j] = factor * row[j];
+  }
+}
+
 // One row: the wider the tile, the more sums are under way at once.
 template <class T>
 void row_times(Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
@@ -289,6 +300,8 @@ void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Str
     }
   } else if (k == 0) {
     std::fill_n(out, count * m, T(0));
+  } else if (k == 1 && b.col == 1) {
+    outer(count, m, a, b.data, out);
   } else {
     if constexpr (!std::is_integral_v<T>) {
       if (detail::other_gemm(count, k, m, a, b, out)) return;
