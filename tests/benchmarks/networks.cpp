@@ -2,6 +2,7 @@
 // tests/peers/torch_networks.cpp measures the same networks in libtorch under the same names.
 #include <benchmark/benchmark.h>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;
@@ -28,7 +29,8 @@ void train(benchmark::State& state, nn::Optimizer& optimizer, const auto& loss) 
   for (auto _ : state) optimizer.minimize(loss());
 }
 
-void lenet5_step(benchmark::State& state) {
+void lenet5_step(benchmark::State& state, int threads) {
+  set_num_threads(threads);
   const nn::Sequential network(nn::Conv2d(1, 6, 5, {.padding = 2}), nn::ReLU(), nn::MaxPool2d(2),
                                nn::Conv2d(6, 16, 5), nn::ReLU(), nn::MaxPool2d(2), nn::Flatten(),
                                nn::Dense(400, 120), nn::ReLU(), nn::Dense(120, 84), nn::ReLU(),
@@ -37,7 +39,11 @@ void lenet5_step(benchmark::State& state) {
   const Tensor x = uniform({64, 1, 28, 28}), y = integers({64}, 10);
   train(state, optimizer, [&] { return nn::cross_entropy(network(x), y); });
 }
-BENCHMARK(lenet5_step)->Name("gradweave/lenet5/b64/step_t1")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lenet5_step, t1, 1)->Name("gradweave/lenet5/b64/step_t1")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lenet5_step, t2, 2)
+    ->Name("gradweave/lenet5/b64/step_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 // GPT as nanoGPT writes it: 4 layers of 4 heads, width 128, no biases but in the norms.
 struct Gpt : nn::Module {
@@ -68,21 +74,33 @@ struct Gpt : nn::Module {
   }
 };
 
-void gpt_step(benchmark::State& state) {
+void gpt_step(benchmark::State& state, int threads) {
+  set_num_threads(threads);
   const Gpt network;
   nn::AdamW optimizer(network.parameters(), {.learning_rate = 1e-3, .weight_decay = 0.1});
   const Tensor x = integers({12, Gpt::context}, Gpt::vocabulary),
                y = integers({12 * Gpt::context}, Gpt::vocabulary);
   train(state, optimizer, [&] { return nn::cross_entropy(reshape(network(x), {-1, Gpt::vocabulary}), y); });
 }
-BENCHMARK(gpt_step)->Name("gradweave/gpt4x128/b12/step_t1")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(gpt_step, t1, 1)->Name("gradweave/gpt4x128/b12/step_t1")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(gpt_step, t2, 2)
+    ->Name("gradweave/gpt4x128/b12/step_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
-void lstm_step(benchmark::State& state) {
+void lstm_step(benchmark::State& state, int threads) {
+  set_num_threads(threads);
   const nn::LSTM network(32, 128);
   nn::SGD optimizer(network.parameters(), {.learning_rate = 0.01});
   const Tensor x = uniform({50, 32, 32}), y = uniform({50, 32, 128});
   train(state, optimizer, [&] { return nn::mse_loss(network(x).outputs, y); });
 }
-BENCHMARK(lstm_step)->Name("gradweave/lstm32-128-seq50/b32/step_t1")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lstm_step, t1, 1)
+    ->Name("gradweave/lstm32-128-seq50/b32/step_t1")
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lstm_step, t2, 2)
+    ->Name("gradweave/lstm32-128-seq50/b32/step_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace

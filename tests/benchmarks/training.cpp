@@ -6,6 +6,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/storage.hpp>
 #include <gradweave/nn/nn.hpp>
 
@@ -67,16 +68,19 @@ void nielsen_step(benchmark::State& state) {
 }
 BENCHMARK(nielsen_step)->Name("gradweave/nielsen784-30-10/b10/step_t1");
 
-void mlp_step(benchmark::State& state, Index batch) {
+void mlp_step(benchmark::State& state, Index batch, int threads) {
+  set_num_threads(threads);
   const nn::Sequential network = digits_network();
   const Tensor x = uniform({batch, 784}), y = classes(batch);
   train(state, network, [&] { return nn::cross_entropy(network(x), y); });
 }
-BENCHMARK_CAPTURE(mlp_step, b1, 1)->Name("gradweave/mlp784-128-10/b1/step_t1");
-BENCHMARK_CAPTURE(mlp_step, b64, 64)->Name("gradweave/mlp784-128-10/b64/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b1, 1, 1)->Name("gradweave/mlp784-128-10/b1/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b64, 64, 1)->Name("gradweave/mlp784-128-10/b64/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b64_t2, 64, 2)->Name("gradweave/mlp784-128-10/b64/step_t2")->UseRealTime();
 
 // The Hessian of the loss times a vector: the gradient of the gradient along it.
 void hvp(benchmark::State& state) {
+  set_num_threads(1);
   const nn::Sequential network = digits_network();
   const Tensor x = uniform({64, 784}), y = classes(64);
   const std::vector<Tensor> parameters = values_of(network);

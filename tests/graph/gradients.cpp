@@ -9,6 +9,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "gradcheck_matcher.hpp"
 
 namespace gradweave {
 namespace {
@@ -224,6 +225,21 @@ TEST_CASE("cotangents of slices that share out a tensor are joined", "[gradients
   const Tensor evens = slice(x, 1, 0, 4, 2), row = slice(x, 0, 0, 1);
   check_values(gradients(sum(evens) + 2 * sum(slice(x, 1, 1, 4, 2)) + 5 * sum(row), {x})[0],
                {6, 7, 6, 7, 1, 2, 1, 2});
+}
+
+TEST_CASE("a weight's gradients over the steps of a sequence become one product", "[gradients]") {
+  Generator generator(4);
+  const Tensor w = variable(random_normal({6, 6}, generator, 0, 1, f64));
+  const Tensor a = random_normal({2, 6}, generator, 0, 1, f64), b = random_normal({1, 6}, generator, 0, 1, f64);
+  const Tensor y = sum(sin(linear(a, w))) + sum(exp(linear(b, w)));
+  const auto [joined] = gradients(y, {w});
+  CHECK(count_ops(joined, "concat") == 2);
+  const auto [one] = gradients(sum(sin(linear(a, w))), {w});
+  const auto [other] = gradients(sum(exp(linear(b, w))), {w});
+  const auto expected = (one + other).to_vector<double>(), found = joined.to_vector<double>();
+  for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-14));
+  CHECK_THAT([&](std::span<const Tensor> in) { return sum(sin(linear(a, in[0]))) + sum(exp(linear(b, in[0]))); },
+             HasRightGradients({w}));
 }
 
 }  // namespace
