@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/shape.hpp>
+#include <gradweave/graph/storage.hpp>
 
 namespace gradweave {
 
@@ -115,6 +117,19 @@ using PairwiseSum = Pairwise<Summing<T>>;
 
 namespace detail {
 
+// Memory for `count` values, recycled.
+template <class T>
+class Room {
+ public:
+  Room() = default;
+  explicit Room(Index count) : storage_(allocate_storage(static_cast<std::size_t>(count) * sizeof(T))) {}
+  T* data() const { return storage_ ? reinterpret_cast<T*>(storage_->data) : nullptr; }
+
+ private:
+  static_assert(std::is_trivially_copyable_v<T>);
+  Ref<Storage> storage_;
+};
+
 // `count` elements, on several threads when they are many.
 template <class Monoid>
 typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) {
@@ -140,10 +155,10 @@ void reduce_rows(const typename Monoid::Value* x, Index rows, Index width, typen
   constexpr Index leaf = 16;
   if (rows > leaf) {
     const Index half = rows / 2;
-    std::vector<typename Monoid::Value> other(static_cast<std::size_t>(width));
+    const Room<typename Monoid::Value> other(width);
     reduce_rows<Monoid>(x, half, width, y);
     reduce_rows<Monoid>(x + half * width, rows - half, width, other.data());
-    for (Index j = 0; j < width; ++j) y[j] = Monoid::join(y[j], other[static_cast<std::size_t>(j)]);
+    for (Index j = 0; j < width; ++j) y[j] = Monoid::join(y[j], other.data()[j]);
     return;
   }
   std::fill(y, y + width, Monoid::identity());
@@ -175,7 +190,7 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
       groups[count++] = {shape[axis], reduced};
     }
   }
-  std::vector<Value> scratch;
+  detail::Room<Value> scratch;
   bool done = false;
   // From the last axis to the first: what is behind is then already kept, a row of `width`.
   Index width = 1;
@@ -195,7 +210,7 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
     const Index outer = total / (size * width);
     const bool last = std::none_of(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(k),
                                    [](const Group& g) { return g.reduced; });
-    std::vector<Value> next(last ? 0 : static_cast<std::size_t>(outer * width));
+    detail::Room<Value> next = last ? detail::Room<Value>() : detail::Room<Value>(outer * width);
     Value* into = last ? y : next.data();
     for (Index o = 0; o < outer; ++o) {
       if (width == 1) {
