@@ -1,7 +1,9 @@
 // Everything to write graphs with: tensors, all ops, evaluation and derivatives.
 #pragma once
+#include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/tensor.hpp>
 #include <gradweave/ops/activation.hpp>
 #include <gradweave/ops/attention.hpp>
