@@ -25,7 +25,7 @@ struct Largest {
   }
   template <class V>
   static V join(V a, V b) {  // a NaN stays
-    return (a != a) | (b <= a) ? a : b;
+    return ((a != a) | (b <= a)) ? a : b;
   }
 };
 template <class T>
@@ -37,7 +37,7 @@ struct Smallest {
   }
   template <class V>
   static V join(V a, V b) {
-    return (a != a) | (b >= a) ? a : b;
+    return ((a != a) | (b >= a)) ? a : b;
   }
 };
 
