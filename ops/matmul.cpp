@@ -109,7 +109,7 @@ struct MatMul {
   // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
   // anew.
   static Index part_rows(const Array& y, const Array&, const Array&) {
-    constexpr Index elements = 64 * 1024, least = 64;
+    constexpr Index elements = 0x10000, least = 64;
     const Index n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
     const Index rows = std::max(elements / std::max<Index>(y.shape.back(), 1), least);
     return rows > n ? rows / n * n : rows;
