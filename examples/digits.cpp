@@ -4,6 +4,7 @@
 //   --learning-rate 3
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -119,7 +120,7 @@ void run(const Options& options) {
   const Index inputs = set.rows * set.cols, count = set.train.images.size(0);
   const std::vector<Index> sizes =
       options.layers.empty() ? std::vector<Index>{inputs, 32, set.classes} : options.layers;
-  if (sizes.size() < 2 || sizes.front() != inputs || sizes.back() < set.classes) {
+  if (sizes.size() < 2 || sizes.front() != inputs || sizes.back() != set.classes) {
     throw ValueError(fmt::format("--layers {}: this data set needs {} at the beginning and {} at the end",
                                  fmt::join(sizes, "-"), inputs, set.classes));
   }
@@ -174,12 +175,13 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Learns handwritten digits.");
   app.option_defaults()->always_capture_default();
+  const CLI::Range positive(1, 1'000'000'000);
   app.add_option("--data", options.data, "Folder with a data set in MNIST's layout of four files");
   app.add_option("--layers", options.layers,
                  "From pixels to classes, such as 64-32-10 (default: 32 in the middle)")
       ->delimiter('-')
       ->allow_extra_args(false)
-      ->check(CLI::PositiveNumber);
+      ->check(positive);
   app.add_option("--activation", options.activation, "Between the layers")
       ->check(CLI::IsMember({"sigmoid", "tanh", "relu"}));
   app.add_option("--loss", options.loss,
@@ -187,11 +189,13 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"cross_entropy", "quadratic", "mse"}));
   app.add_option("--optimizer", options.optimizer)->check(CLI::IsMember({"sgd", "adam", "adamw"}));
   app.add_option("--learning-rate", options.learning_rate);
-  app.add_option("--epochs", options.epochs, "How often to go through the data")->check(CLI::PositiveNumber);
-  app.add_option("--batch", options.batch, "Digits in a step")->check(CLI::PositiveNumber);
+  app.add_option("--epochs", options.epochs, "How often to go through the data")->check(positive);
+  app.add_option("--batch", options.batch, "Digits in a step")->check(positive);
   app.add_option("--init", options.init, "How weights begin")->check(CLI::IsMember(&initializers));
-  app.add_option("--seed", options.seed, "Another seed, another beginning and order");
-  app.add_option("--threads", options.threads, "How many compute; the numbers do not depend on it");
+  app.add_option("--seed", options.seed, "Another seed, another beginning and order")
+      ->check(CLI::Range(Index{0}, std::numeric_limits<Index>::max()));
+  app.add_option("--threads", options.threads, "How many compute; the numbers do not depend on it")
+      ->check(CLI::Range(1, 1024));
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);

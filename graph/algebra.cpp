@@ -1,32 +1,16 @@
 #include <gradweave/graph/algebra.hpp>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/reduce.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
-
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return value != From(0);
-  } else if constexpr (std::is_same_v<To, Index> && std::is_floating_point_v<From>) {
-    constexpr auto limit =
-        static_cast<From>(9223372036854775808.0);  // 2^63: a plain cast beyond it is undefined
-    if (std::isnan(value)) return 0;
-    if (value >= limit) return std::numeric_limits<Index>::max();
-    return value < -limit ? std::numeric_limits<Index>::min() : static_cast<Index>(value);
-  } else {
-    return static_cast<To>(value);
-  }
-}
 
 struct Fill {
   double value;
@@ -91,22 +75,24 @@ struct Add {
 };
 
 struct Sum {
-  unsigned axes;  // a bit for each
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "sum";
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
   void forward(const Rows& rows, const Array&, const Array& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
   Index row_cost(const Array& y, const Array& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     const Shape full_shape = x.shape();
-    const Shape kept = keep_axes(full_shape, axes);
+    const Shape kept = keep_axes(full_shape, axes.bits);
     return broadcast_to(
         broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
   }
@@ -116,10 +102,10 @@ struct Sum {
            same(shape, kept.last(shape.size()));
   }
   static SamplesOf<Sum> samples() {
-    return {{{.axes = 0b01, .shape = {3}}, {uniform(-2, 2)}},
-            {{.axes = 0b10, .shape = {2, 1}}, {uniform(-2, 2)}},
-            {{.axes = 0b101, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
-            {{.axes = 0b11, .shape = {}}, {uniform(-2, 2)}}};
+    return {{{.axes = {0b01}, .shape = {3}}, {uniform(-2, 2)}},
+            {{.axes = {0b10}, .shape = {2, 1}}, {uniform(-2, 2)}},
+            {{.axes = {0b101}, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
+            {{.axes = {0b11}, .shape = {}}, {uniform(-2, 2)}}};
   }
 };
 
@@ -183,6 +169,21 @@ struct Detach {
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
 
+// `sizes` with the one that is -1 worked out.
+Shape resolve_sizes(const Operand& x, Dims sizes) try {
+  std::vector<Index> resolved(sizes.begin(), sizes.end());
+  const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
+  if (unknown == resolved.end()) return Shape(sizes);
+  *unknown = 1;
+  const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
+  if (known == 0 || all % known != 0)
+    throw ShapeError(fmt::format("no size for -1 in {} fits {} elements", to_string(sizes), all));
+  *unknown = all / known;
+  return Shape(resolved);
+} catch (const ShapeError&) {
+  rethrow_situated("reshape", {&x, 1});
+}
+
 }  // namespace
 
 Tensor full(const Shape& shape, double value, DType dtype) { return apply(Fill{value, shape, dtype}, {}); }
@@ -206,7 +207,7 @@ Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
       x.tensor()->numel() == numel(shape)) {
     return reshape(x, Dims(shape));  // one term each
   }
-  return apply(Sum{axes, shape}, {x});
+  return apply(Sum{{axes}, shape}, {x});
 }
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
@@ -215,11 +216,10 @@ Tensor broadcast_to(const Operand& x, const Shape& shape) {
 }
 
 Tensor sum_to(const Operand& x, const Shape& shape) {
-  const Shape from = x.tensor() != nullptr && *x.tensor() ? x.tensor()->shape() : Shape();
+  const Shape from = tensor_of(x, "sum_to").shape();
   if (same(from, shape)) return *x.tensor();
-  if (!broadcasts_to(shape, from)) {
-    throw ShapeError(fmt::format("sum_to: {} does not broadcast to {}", to_string(shape), to_string(from)));
-  }
+  if (!broadcasts_to(shape, from))
+    refuse<ShapeError>("sum_to", {x}, fmt::format("{} does not broadcast to it", to_string(shape)));
   const std::size_t lead = from.rank() - shape.rank();
   unsigned axes = 0;
   for (std::size_t axis = 0; axis < from.rank(); ++axis) {
@@ -232,20 +232,9 @@ Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) {
   return reshape(x, Dims(sizes.begin(), sizes.size()));
 }
 Tensor reshape(const Operand& x, Dims sizes) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("reshape takes a tensor");
-  std::vector<Index> resolved(sizes.begin(), sizes.end());
-  const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
-  if (unknown != resolved.end()) {
-    *unknown = 1;
-    const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
-    if (known == 0 || all % known != 0) {
-      throw ShapeError(fmt::format("reshape of {}: no size for -1 in {} fits {} elements",
-                                   to_string(x.tensor()->shape()), to_string(sizes), all));
-    }
-    *unknown = all / known;
-  }
-  if (same(x.tensor()->shape(), resolved)) return *x.tensor();
-  return apply(Reshape{Shape(resolved)}, {x});
+  const Tensor& tensor = tensor_of(x, "reshape");
+  if (same(tensor.shape(), sizes)) return tensor;
+  return apply(Reshape{resolve_sizes(x, sizes)}, {x});
 }
 
 Tensor detach(const Tensor& tensor, std::source_location where) {

@@ -8,29 +8,10 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
-
-std::string list_operands(std::span<const Spec> specs) {
-  std::string text;
-  for (const Spec& spec : specs) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : " with ", name_of(spec.dtype), to_string(spec.shape));
-  }
-  return text;
-}
-
-// Throws the error on with "in module "x": op of operands: reason (file:line)".
-template <class E>
-[[noreturn]] void say_where(const E& error, const Operation& op, std::span<const Spec> specs,
-                            std::source_location at) {
-  std::string text;
-  if (const Place* place = Scope::current()) text = fmt::format("module \"{}\": ", place->path);
-  std::string_view file = at.file_name();
-  file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
-  throw E(fmt::format("{}{} of {}: {} ({}:{})", text, op.name, list_operands(specs), error.what(), file,
-                      at.line()));
-}
 
 // The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool <
 // int < float).
@@ -61,14 +42,10 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common) {
   const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
   const DType wanted = fixed.value_or(common);
-  if (input.tensor() == nullptr) return full({}, input.number(), wanted);
-  const Tensor& tensor = *input.tensor();
-  if (tensor.dtype() == wanted) return tensor;
-  if (fixed) {
-    throw DTypeError(
-        fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(tensor.dtype())));
-  }
-  return cast(tensor, wanted);
+  const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
+  if (fixed && given != wanted && (input.tensor() != nullptr || given > wanted))
+    throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(given)));
+  return input.tensor() != nullptr ? cast(*input.tensor(), wanted) : full({}, input.number(), wanted);
 }
 
 Spec infer(const Operation& op, const void* attributes, std::span<Node* const> inputs) {
@@ -110,20 +87,13 @@ Tensor add_node(const Operation& op, const void* attributes, std::span<Node* con
   return make_node(op, attributes, inputs, shape, dtype);
 }
 
-std::vector<Spec> specs_of(std::span<const Operand> inputs) {
-  std::vector<Spec> specs;
-  for (const Operand& input : inputs) {
-    specs.push_back(input.tensor() == nullptr ? Spec{{}, input.number_dtype()}
-                                              : input.tensor()->node()->spec());
-  }
-  return specs;
-}
-
 // Whether nothing is to be promoted: the inputs are tensors of one dtype that the op has a kernel for.
 std::optional<DType> one_dtype(const Operation& op, std::span<const Operand> inputs) {
   if (inputs.empty() || inputs[0].tensor() == nullptr || op.fixed[0] || op.fixed[1] || op.fixed[2]) return {};
   const DType dtype = inputs[0].tensor()->node()->dtype;
-  const auto alike = [&](const Operand& x) { return x.tensor() != nullptr && x.tensor()->node()->dtype == dtype; };
+  const auto alike = [&](const Operand& x) {
+    return x.tensor() != nullptr && x.tensor()->node()->dtype == dtype;
+  };
   if (!contains(op.dtypes, dtype) || !std::ranges::all_of(inputs.subspan(1), alike)) return {};
   return dtype;
 }
@@ -134,7 +104,7 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
   const std::source_location where = inputs.empty() ? std::source_location() : inputs[0].where();
   for (const Operand& input : inputs) {
     if (input.tensor() != nullptr && !*input.tensor())
-      throw GraphError(fmt::format("{} of an empty Tensor", op.name));
+      throw GraphError(situated(op.name, inputs, "an empty Tensor has no shape and no values"));
   }
   try {
     std::array<Node*, 4> few{};
@@ -152,12 +122,8 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
     Tensor result = add_node(op, attributes, nodes, *common);
     result.node()->where = where;
     return result;
-  } catch (const ShapeError& error) {
-    say_where(error, op, specs_of(inputs), where);
-  } catch (const DTypeError& error) {
-    say_where(error, op, specs_of(inputs), where);
-  } catch (const ValueError& error) {
-    say_where(error, op, specs_of(inputs), where);
+  } catch (const Error&) {
+    rethrow_situated(op.name, inputs);
   }
 }
 

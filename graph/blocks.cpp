@@ -106,7 +106,7 @@ void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
   std::vector<Blocks::Operand> operands;
   for (const Array& x : inputs) operands.push_back(blocks.add_input(x, y.shape));
   const Blocks::Operand output = blocks.add_array(y.dtype);
-  blocks.data_of(output) = y.as<std::byte>();
+  blocks.set_data(output, y.as<std::byte>());
   blocks.add_instruction(kernel, attributes, operands, output);
   blocks.finish(y.size());
   const Scratch scratch(blocks.scratch_bytes());
@@ -115,7 +115,7 @@ void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
 
 Blocks::Operand Blocks::add_array(DType dtype) {
   const auto element = static_cast<std::uint8_t>(size_of(dtype));
-  places_.push_back({.kind = Kind::memory, .element = element, .step = element});
+  places_.push_back({.kind = Kind::memory, .step = element});
   return static_cast<Operand>(places_.size() - 1);
 }
 
@@ -130,14 +130,13 @@ Blocks::Operand Blocks::add_input(const Array& x, Dims shape) {
   Feed feed{.data = x.as<std::byte>(), .dtype = x.dtype, .shape = shape};
   if (x.size() != 1) feed.strides = aligned_strides(x, shape);  // a single element stays where it is
   feed.same_everywhere = std::ranges::all_of(feed.strides, [](Index s) { return s == 0; });
-  feed.number = places_[operand].number;
-  feed_of_.resize(places_.size());
-  feed_of_[operand] = static_cast<std::uint32_t>(feeds_.size());
+  feed.operand = operand;
   feeds_.push_back(feed);
   return operand;
 }
 
 Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
+  largest_element_ = std::max(largest_element_, size_of(dtype));
   std::uint32_t number = registers_;
   if (fresh || free_.empty()) {
     ++registers_;
@@ -145,7 +144,7 @@ Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
     number = free_.back();
     free_.pop_back();
   }
-  places_.push_back({.number = number, .kind = Kind::scratch, .element = static_cast<std::uint8_t>(size_of(dtype))});
+  places_.push_back({.number = number, .kind = Kind::scratch});
   return static_cast<Operand>(places_.size() - 1);
 }
 
@@ -155,7 +154,7 @@ void Blocks::release(Operand reg) {
 
 Blocks::Operand Blocks::add_panel(DType dtype, Index elements) {
   const auto element = static_cast<std::uint8_t>(size_of(dtype));
-  places_.push_back({.kind = Kind::panel, .element = element, .step = element});
+  places_.push_back({.kind = Kind::panel, .step = element});
   panel_bytes_ = static_cast<std::size_t>(elements) * size_of(dtype);
   return static_cast<Operand>(places_.size() - 1);
 }
@@ -171,16 +170,20 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
 
 void Blocks::finish(Index count) {
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the first cache.
-  constexpr std::size_t near_bytes = 24 * 1024, element = sizeof(double);
-  const std::size_t fitting = near_bytes / (element * std::max(registers_, 1U)) / 64 * 64;
+  constexpr std::size_t near_bytes = 24 * 1024, line = 64;
+  const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   block_ = std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
-  register_bytes_ = (static_cast<std::size_t>(block_) * element + 63) / 64 * 64;
+  // One line more than fits a power of two: registers that begin at the same place of a page evict one another.
+  register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
   panel_offset_ = registers_ * register_bytes_;
   scratch_bytes_ = panel_offset_ + panel_bytes_;
   for (Place& place : places_) {
     const std::size_t offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
     if (place.kind != Kind::memory) place.data = reinterpret_cast<std::byte*>(offset);
   }
+  for (Feed& feed : feeds_) feed.offset = places_[feed.operand].number * register_bytes_;
+  entries_.reserve(operands_.size());
+  for (const Operand operand : operands_) entries_.push_back(places_[operand]);
 }
 
 Index Blocks::grain() const {
@@ -189,10 +192,8 @@ Index Blocks::grain() const {
   return std::max<Index>(elements / block_, 1) * block_;
 }
 
-std::byte*& Blocks::data_of(Operand operand) {
-  Place& place = places_[operand];
-  if (place.kind != Kind::scratch) return place.data;
-  return feeds_[feed_of_[operand]].data;
+void Blocks::set_data(Operand operand, std::byte* data) {
+  places_[operand].data = data;
 }
 
 inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* scratch) const {
@@ -208,19 +209,19 @@ void Blocks::run(Index begin, Index end, std::byte* scratch) const {
     const Index count = std::min(block_, end - first);
     for (const Feed& feed : feeds_) {
       if (feed.same_everywhere) {
-        if (first == begin) fill(scratch + feed.number * register_bytes_, feed.data, size_of(feed.dtype), count);
+        if (first == begin) fill(scratch + feed.offset, feed.data, size_of(feed.dtype), count);
         continue;
       }
       const Array x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};
-      gather(x, first, count, scratch + feed.number * register_bytes_);
+      gather(x, first, count, scratch + feed.offset);
     }
     for (const Instruction& instruction : instructions_) {
-      const Operand* operand = operands_.data() + instruction.first_operand;
+      const Place* operand = entries_.data() + instruction.first_operand;
       for (std::uint32_t i = 0; i < instruction.input_count; ++i, ++operand) {
-        inputs[i] = places_[*operand].at(first, begin, scratch);
+        inputs[i] = operand->at(first, begin, scratch);
       }
       instruction.kernel(instruction.attributes, {inputs, instruction.input_count},
-                         places_[*operand].at(first, begin, scratch), count);
+                         operand->at(first, begin, scratch), count);
     }
   }
 }

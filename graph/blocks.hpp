@@ -1,6 +1,6 @@
-// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when the next one
-// reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays: inputs that broadcast or
-// are strided are laid out for them, a block at a time.
+// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when
+// the next one reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays:
+// inputs that broadcast or are strided are laid out for them, a block at a time.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -26,7 +26,7 @@ class Blocks {
  public:
   using Operand = std::uint32_t;
 
-  /// An array of as many elements, where it lies. Its data may be given later, through `data_of`.
+  /// An array of as many elements, where it lies.
   Operand add_array(DType dtype);
   /// An array that has `shape` or broadcasts to it, laid out for the ops if need be.
   Operand add_input(const Array& x, Dims shape);
@@ -38,7 +38,8 @@ class Blocks {
   Operand add_panel(DType dtype, Index elements);
 
   /// The output may be an input.
-  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs, Operand output);
+  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
+                       Operand output);
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 
@@ -46,8 +47,16 @@ class Blocks {
   /// Elements that make a part of the work worth a thread's while: whole blocks.
   Index grain() const;
   std::size_t scratch_bytes() const { return scratch_bytes_; }
-  /// Where array or input `operand` begins.
-  std::byte*& data_of(Operand operand);
+  /// Where an array or input begins, before `finish`.
+  void set_data(Operand operand, std::byte* data);
+  /// After it: calls f(operand, address) for every place that holds the address of an array or input, to be written to.
+  template <class F>
+  void for_each_address(const F& f) {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (entries_[i].kind == Kind::memory) f(operands_[i], &entries_[i].data);
+    }
+    for (Feed& feed : feeds_) f(feed.operand, &feed.data);
+  }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
   /// Elements [first, last), given aligned scratch memory.
@@ -59,8 +68,7 @@ class Blocks {
     std::byte* data = nullptr;  // memory: of the first element; else the offset in the scratch memory
     std::uint32_t number = 0;   // of the register
     Kind kind = Kind::memory;
-    std::uint8_t element = 0;  // bytes
-    std::uint8_t step = 0;     // from one element to the next; 0 where each block begins at the same place
+    std::uint8_t step = 0;  // bytes from one element to the next; 0 where each block begins at the same place
     std::byte* at(Index first, Index panel_first, std::byte* scratch) const;
   };
   struct Instruction {
@@ -75,16 +83,19 @@ class Blocks {
     Dims shape;  // of the output
     std::array<Index, max_rank> strides{};
     bool same_everywhere = false;
-    std::uint32_t number = 0;
+    Operand operand = 0;
+    std::size_t offset = 0;  // of the register
   };
+
   std::vector<Place> places_;
   std::vector<Operand> operands_;
+  std::vector<Place> entries_;  // of the operands
   std::vector<Instruction> instructions_;
   std::vector<Feed> feeds_;
-  std::vector<std::uint32_t> feed_of_;  // by operand
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;
+  std::size_t largest_element_ = 1;
   Index block_ = 0;
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;

@@ -1,5 +1,6 @@
-// Capture: while it lives, this thread runs a function only to see what it would compute. For those who keep tensors from
-// one step to the next (parameters, optimizers, random generators): `compile` then knows of them.
+// Capture: while it lives, this thread runs a function only to see what it would compute. For those who keep
+// tensors from one step to the next (parameters, optimizers, random generators): `compile` then knows of
+// them.
 #pragma once
 #include <deque>
 #include <functional>

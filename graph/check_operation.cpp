@@ -272,7 +272,8 @@ class OperationCheck {
 GradcheckReport check_operation(const Operation& op, const GradcheckOptions& options,
                                 const Operation* table) {
   Passes passes;
-  passes.cache = table == nullptr;  // a table that lives no longer than this check must not be referred to later
+  passes.cache =
+      table == nullptr;  // a table that lives no longer than this check must not be referred to later
   const WithPasses with(passes);
   return OperationCheck(op, options, table).run();
 }

@@ -38,8 +38,10 @@ namespace {
 
 struct Kind {
   explicit Kind(const Tensor& argument)
-      : spec(argument.node()->spec()), strided(argument.node()->strided), is_variable(argument.node()->tracked) {
-    if (strided) strides = Shape(argument.node()->strides());
+      : spec(argument.node()->spec()),
+        strided(argument.node()->strided),
+        is_variable(argument.node()->tracked) {
+    if (strided) strides = Shape::of_strides(argument.node()->strides());
   }
   bool fits(const Node& node) const {
     return node.dtype == spec.dtype && node.strided == strided && node.tracked == is_variable &&
@@ -69,7 +71,8 @@ struct CompiledFunction::Version {
   std::vector<Node*> nodes;  // of the arguments
   bool has_run = false;
 
-  Version(Call call, void* function, std::span<const Tensor> arguments) : kinds(arguments.begin(), arguments.end()) {
+  Version(Call call, void* function, std::span<const Tensor> arguments)
+      : kinds(arguments.begin(), arguments.end()) {
     std::vector<Tensor> placeholders;
     for (const Tensor& argument : arguments) placeholders.push_back(placeholder(argument));
     for (const Tensor& leaf : placeholders) nodes.push_back(leaf.node());
@@ -78,7 +81,8 @@ struct CompiledFunction::Version {
     results.resize(returned.size());
     std::vector<Cell> cells(capture.cells_.begin(), capture.cells_.end());
     for (std::size_t i = 0; i < returned.size(); ++i) {
-      if (!returned[i]) throw GraphError(fmt::format("compile: result {} of the function is an empty Tensor", i));
+      if (!returned[i])
+        throw GraphError(fmt::format("compile: result {} of the function is an empty Tensor", i));
       Tensor next = std::exchange(returned[i], {});
       if (next.is_evaluated()) next = apply(copy_operation(), nullptr, std::array{Operand(next)});
       cells.push_back({&results[i], std::move(next)});
@@ -90,7 +94,8 @@ struct CompiledFunction::Version {
   }
 
   bool fits(std::span<const Tensor> arguments) const {
-    return std::ranges::equal(kinds, arguments, [](const Kind& kind, const Tensor& t) { return kind.fits(*t.node()); });
+    return std::ranges::equal(kinds, arguments,
+                              [](const Kind& kind, const Tensor& t) { return kind.fits(*t.node()); });
   }
 
   void run(std::span<const Tensor> arguments) {

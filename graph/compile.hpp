@@ -21,8 +21,8 @@ class CompiledFunction {
   CompiledFunction& operator=(CompiledFunction&&) noexcept;
   ~CompiledFunction();
 
-  /// The results of `call(function, arguments)`, whose values may be overwritten by the next run unless somebody else
-  /// holds them, too.
+  /// The results of `call(function, arguments)`, whose values may be overwritten by the next run unless
+  /// somebody else holds them, too.
   std::span<const Tensor> run(Call call, void* function, std::span<const Tensor> arguments);
   /// How many kinds of arguments it has met.
   std::size_t programs() const;
@@ -80,12 +80,13 @@ class Compiled {
   CompiledFunction function_;
 };
 
-/// A function that does what `f` does: `f` maps tensors to a tensor, a std::vector or std::array of tensors, or nothing,
-/// and may take steps with optimizers. The first call with arguments of some shapes and dtypes runs `f` to see which graph
-/// it builds; each further call runs that program on its arguments, on the parameters as they are then, and with fresh
-/// random numbers, without calling `f` again or building a graph: results are the same bit for bit. So `f` must do the
-/// same each time: no printing, no branches on values. Evaluating a tensor inside `f` (`item`, `to_vector`, printing)
-/// throws GraphError. Tensors from outside that are neither arguments nor parameters keep the values of the first call.
+/// A function that does what `f` does: `f` maps tensors to a tensor, a std::vector or std::array of tensors,
+/// or nothing, and may take steps with optimizers. The first call with arguments of some shapes and dtypes
+/// runs `f` to see which graph it builds; each further call runs that program on its arguments, on the
+/// parameters as they are then, and with fresh random numbers, without calling `f` again or building a graph:
+/// results are the same bit for bit. So `f` must do the same each time: no printing, no branches on values.
+/// Evaluating a tensor inside `f` (`item`, `to_vector`, printing) throws GraphError. Tensors from outside
+/// that are neither arguments nor parameters keep the values of the first call.
 ///
 ///     auto step = compile([&](const Tensor& x, const Tensor& y) {
 ///       Tensor loss = nn::cross_entropy(net(x), y);

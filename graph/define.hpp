@@ -128,6 +128,7 @@ std::string print_number(double value);
 inline std::string print_member(bool value) { return value ? "true" : "false"; }
 inline std::string print_member(DType value) { return std::string(name_of(value)); }
 inline std::string print_member(const Shape& value) { return to_string(value); }
+inline std::string print_member(AxisSet value) { return to_string(value); }
 template <class T>
   requires std::integral<T>
 std::string print_member(T value) {
@@ -137,6 +138,7 @@ template <std::floating_point T>
 std::string print_member(T value) {
   return print_number(static_cast<double>(value));
 }
+inline std::size_t hash_member(AxisSet axes) { return axes.bits; }
 inline std::size_t hash_member(const Shape& shape) {
   std::size_t seed = shape.rank();
   for (Index size : shape) seed = combine(seed, std::hash<Index>{}(size));
@@ -206,8 +208,8 @@ constexpr DTypes dtypes_of() {
   }
 }
 
-// The elementwise kernels compute with pieces of one length: every element goes through the same vector instructions,
-// wherever it lies and however many there are, and so has the same bits.
+// The elementwise kernels compute with pieces of one length: every element goes through the same vector
+// instructions, wherever it lies and however many there are, and so has the same bits.
 inline constexpr Index piece = 16;
 template <class T>
 using Piece = Eigen::Array<T, piece, 1>;
@@ -259,6 +261,13 @@ void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>
     Eigen::Map<Piece<R>>(output + first) = y;
   }
   if (first == count) return;
+  if (count - first == 1) {  // a number: never through memory
+    const auto number = std::make_tuple(
+        Piece<Input<Op, T, I>>(Piece<Input<Op, T, I>>::Constant(static_cast<const Input<Op, T, I>*>(inputs[I])[first]))...);
+    const Piece<R> y = op.forward(std::get<I>(number)...);
+    output[first] = y[0];
+    return;
+  }
   const auto last = std::make_tuple(last_piece<Input<Op, T, I>>(inputs[I], first, count - first)...);
   const Piece<R> y = op.forward(std::get<I>(last)...);
   std::copy_n(y.data(), count - first, output + first);

@@ -40,14 +40,12 @@ Tensor jvp(const Tensor& y, const Tensor& x, const Tensor& tangent) {
   // gradients(y, x, u) is linear in u, so its derivative with respect to u, along the tangent, is J tangent.
   const Tensor u = variable(zeros(y.shape(), y.dtype()));
   const auto [pulled_back] = gradients(y, {x}, u);
-  if (!pulled_back.is_tracked()) return zeros(y.shape(), y.dtype());
   return gradients(pulled_back, {u}, cast(tangent, x.dtype()), Unconnected::zeros)[0];
 }
 
 Tensor hessian_vector_product(const Tensor& y, const Tensor& x, const Tensor& v) {
   require_shape("hessian_vector_product", v, x);
   const auto [g] = gradients(y, {x});
-  if (!g.is_tracked()) return zeros(x.shape(), x.dtype());
   return gradients(g, {x}, cast(v, x.dtype()), Unconnected::zeros)[0];
 }
 

@@ -1,6 +1,8 @@
 #include <gradweave/graph/dot.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <unordered_map>
@@ -134,7 +136,8 @@ void write_dot(std::ostream& out, std::span<const Tensor> roots) { Writer(out, N
 
 void write_dot(const std::string& path, std::span<const Tensor> roots) {
   std::ofstream file(path);
-  if (!file) throw IoError(fmt::format("write_dot: cannot open {} for writing", path));
+  if (!file)
+    throw IoError(fmt::format("write_dot: cannot open \"{}\" for writing: {}", path, std::strerror(errno)));
   write_dot(file, roots);
   file.close();
   if (!file) throw IoError(fmt::format("write_dot: writing {} failed: is the disk full?", path));

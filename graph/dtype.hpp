@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -58,6 +59,22 @@ inline constexpr DType dtype_of = [] {
          : std::is_same_v<T, float> ? DType::float32
                                     : DType::float64;
 }();
+
+/// A number as another element type: floating to whole truncates, saturates and makes 0 of NaN, where a plain
+/// cast would be undefined; to bool: != 0.
+template <class To, class From>
+constexpr To convert(From value) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return value != From(0);
+  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
+    constexpr From limit = -static_cast<From>(std::numeric_limits<To>::min());  // a power of two, so exact
+    if (value != value) return 0;
+    if (value >= limit) return std::numeric_limits<To>::max();
+    return value < -limit ? std::numeric_limits<To>::min() : static_cast<To>(value);
+  } else {
+    return static_cast<To>(value);
+  }
+}
 
 /// Calls `f.template operator()<T>()` with the C++ type of `dtype`, which must be in `Set`: only those are
 /// instantiated. Throws DTypeError otherwise.

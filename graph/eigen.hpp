@@ -19,7 +19,7 @@ Tensor leaf_from_eigen(const Operation& kind, Plain matrix) {
   std::byte* data = storage->data;
   if constexpr (Plain::ColsAtCompileTime == 1)
     return make_leaf(kind, {{rows}, dtype_of<T>}, storage, data, {});
-  const Shape strides{1, rows};  // a column-major matrix is read as it lies
+  const Index strides[] = {1, rows};  // a column-major matrix is read as it lies
   const bool row_major_too = Plain::IsRowMajor || rows == 1 || cols == 1;
   return make_leaf(kind, {{rows, cols}, dtype_of<T>}, storage, data, row_major_too ? Dims() : Dims(strides));
 }

@@ -5,12 +5,15 @@
 
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/plan.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/structure_cache.hpp>
+#include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
 namespace {
 
 struct Planner {
+  std::vector<Node*> order;
   Snapshot snapshot;
   StructureCache<Plan> plans;
   bool busy = false;
@@ -34,11 +37,61 @@ class Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   Planner* operator->() const { return planner_; }
+  Planner& operator*() const { return *planner_; }
 
  private:
   std::unique_ptr<Planner> own_;
   Planner* planner_;
 };
+
+void run(Planner& planner, History history) {
+  Snapshot& snapshot = planner.snapshot;
+  const bool usual = WithPasses::current() == Passes{};
+  std::shared_ptr<Plan> plan = usual ? planner.plans.find(snapshot) : nullptr;
+  if (!plan) plan = planner.plans.make(snapshot, usual ? Keep::yes : Keep::no);
+
+  try {
+    plan->run(snapshot.inputs, history == History::release ? std::span<const std::uint32_t>(snapshot.uses)
+                                                           : std::span<const std::uint32_t>());
+  } catch (const Error&) {
+    const Value* at = plan->running();
+    if (at == nullptr || at->node == no_id) throw;
+    rethrow_situated(*snapshot.nodes[at->node]);
+  }
+  for (std::size_t i = 0; i < snapshot.held.size(); ++i) plan->give_values(i, *snapshot.nodes[snapshot.held[i]]);
+  plan->forget();
+  for (const std::uint32_t k : snapshot.held) {
+    Node& node = *snapshot.nodes[k];
+    if (history == History::release || !node.tracked) node.release_history();
+  }
+}
+
+// A graph of millions of nodes is not worth one plan: it is computed stretch by stretch, and where it repeats itself, one
+// plan does for all of them. What is handed on from one stretch to the next has values until the end.
+void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
+  std::vector<std::uint32_t> uses(order.size());
+  for (std::size_t k = 0; k < order.size(); ++k) order[k]->index = static_cast<std::uint32_t>(k);
+  for (const Node* node : order) {
+    for (const Tensor& input : node->inputs()) {
+      if (!input.node()->evaluated()) ++uses[input.node()->index];
+    }
+  }
+  std::vector<bool> kept(order.size());
+  for (std::size_t k = 0; k < order.size(); ++k) kept[k] = order[k]->refs.value() > uses[k];
+
+  std::vector<Tensor> handed_on;
+  for (std::size_t first = 0; first < order.size(); first += stretch) {
+    planner.snapshot.take(order.subspan(first, std::min(stretch, order.size() - first)));
+    for (const std::uint32_t k : planner.snapshot.held) {
+      if (!kept[first + k]) handed_on.emplace_back(planner.snapshot.nodes[k]);
+    }
+    run(planner, history);
+  }
+  for (const Tensor& tensor : handed_on) {
+    Node& node = *tensor.node();
+    if (node.tracked) node.storage = {}, node.data = nullptr;  // it can be computed again
+  }
+}
 
 }  // namespace
 
@@ -48,22 +101,19 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   }
   if (std::ranges::all_of(tensors, [](const Tensor& t) { return t.node()->evaluated(); })) return;
   if (Capture::current() != nullptr) {
-    throw GraphError("a tensor is evaluated inside a function that is being compiled; return it from the function instead");
+    throw GraphError(
+        "a tensor is evaluated inside a function that is being compiled; return it from the function "
+        "instead");
   }
   const Lease planner;
-  Snapshot& snapshot = planner->snapshot;
-  snapshot.take(tensors);
-  const bool usual = WithPasses::current() == Passes{};
-  std::shared_ptr<Plan> plan = usual ? planner->plans.find(snapshot) : nullptr;
-  if (!plan) plan = planner->plans.make(snapshot, usual ? Keep::yes : Keep::no);
-
-  plan->run(snapshot.inputs, history == History::release ? std::span<const std::uint32_t>(snapshot.uses)
-                                                         : std::span<const std::uint32_t>());
-  for (std::size_t i = 0; i < snapshot.held.size(); ++i) plan->give_values(i, *snapshot.nodes[snapshot.held[i]]);
-  plan->forget();
-  for (const std::uint32_t k : snapshot.held) {
-    Node& node = *snapshot.nodes[k];
-    if (history == History::release || !node.tracked) node.release_history();
+  constexpr std::size_t stretch = 1 << 14;
+  std::vector<Node*>& order = planner->order;
+  topological_order<FollowPending>(tensors, order);
+  if (order.size() <= 2 * stretch) {
+    planner->snapshot.take(order);
+    run(*planner, history);
+  } else {
+    run_in_stretches(*planner, std::exchange(order, {}), stretch, history);
   }
 }
 

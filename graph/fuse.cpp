@@ -1,6 +1,7 @@
-// Which ops run together. Values come inputs first; each joins the steps of its inputs where that is possible, and else
-// begins a step of its own. A step may be delayed to the end of the program as long as nobody outside of it has read
-// from it; or a value may be computed early, in a step that already stands, when its other inputs are there by then.
+// Which ops run together. Values come inputs first; each joins the steps of its inputs where that is
+// possible, and else begins a step of its own. A step may be delayed to the end of the program as long as
+// nobody outside of it has read from it; or a value may be computed early, in a step that already stands,
+// when its other inputs are there by then.
 #include <algorithm>
 
 #include <gradweave/graph/program.hpp>
@@ -11,7 +12,10 @@ namespace {
 class Fusion {
  public:
   Fusion(const Program& program, const Passes& passes)
-      : program_(program), passes_(passes), group_of_(program.values.size(), no_id), live_(program.values.size(), false) {}
+      : program_(program),
+        passes_(passes),
+        group_of_(program.values.size(), no_id),
+        live_(program.values.size(), false) {}
 
   std::vector<Step> run() {
     mark_live();
@@ -33,10 +37,10 @@ class Fusion {
   struct Group {
     Step step;
     std::uint32_t position = 0;
-    Index count = 0;           // elements
-    bool open = false;         // elementwise ops may join
+    Index count = 0;    // elements
+    bool open = false;  // elementwise ops may join
     bool read_outside = false;
-    bool merged = false;       // into another
+    bool merged = false;  // into another
   };
 
   // What simplification left without a reader is not computed.
@@ -86,7 +90,9 @@ class Fusion {
   // A group can take v in when v reads the group's elements one by one, in order.
   bool takes(std::uint32_t g, const Value& v, Index count) const {
     if (!groups_[g].open || groups_[g].count != count) return false;
-    return std::ranges::all_of(program_.inputs_of(v), [&](Id input) { return source(input) != g || program_.is_whole(program_.values[input]); });
+    return std::ranges::all_of(program_.inputs_of(v), [&](Id input) {
+      return source(input) != g || program_.is_whole(program_.values[input]);
+    });
   }
 
   std::uint32_t choose(const Value& v, Index count) {

@@ -47,7 +47,9 @@ class Reverse {
 
   /// Walks back from y: what meets at a node is summed, then handed on through the node's own rule.
   void run(const Tensor& y, const Tensor& cotangent) {
-    slot_of(y.node())->terms.push_back(cotangent);
+    Slot* start = slot_of(y.node());
+    if (start == nullptr) return;  // a leaf that was not asked for
+    start->terms.push_back(cotangent);
     for (std::size_t k = order_.size(); k-- > 0;) {
       const Node& node = *order_[k];
       if (!slots_[k].needed || slots_[k].terms.empty()) continue;
@@ -122,7 +124,7 @@ class Reverse {
   std::unordered_map<const Node*, std::size_t> leaves_;
 };
 
-void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent) {
+void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
   if (!y) throw GraphError("gradients of an empty Tensor");
   for (const Tensor& w : wrt) {
     if (!w) throw GraphError("gradients with respect to an empty Tensor");
@@ -132,7 +134,7 @@ void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent
         "gradients of {}: its history was released by an optimizer step; take gradients before it",
         describe(y)));
   }
-  if (!y.is_tracked())
+  if (!y.is_tracked() && unconnected == Unconnected::error)
     throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
   if (!cotangent && y.numel() != 1) {
     throw GraphError(
@@ -149,10 +151,10 @@ void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent
 
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent,
                               Unconnected unconnected) {
-  check(y, wrt, cotangent);
+  check(y, wrt, cotangent, unconnected);
   const ReversePass mode;
   Reverse reverse(y, wrt);
-  reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
+  if (y.is_tracked()) reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
   std::vector<Tensor> result;
   for (const Tensor& w : wrt) {
     Tensor g = reverse.cotangent_of(w);

@@ -14,9 +14,9 @@ namespace gradweave {
 enum class Unconnected { error, zeros };
 
 /// The cotangents of `wrt`, given `cotangent`, that of `y` (same shape; default 1 for a y of one element):
-/// for a scalar y its gradients. Builds nodes and computes nothing. Throws GraphError when y is not a
-/// variable's descendant, when it has several elements and no cotangent is given, and for a `wrt` that y does
-/// not depend on (unless asked for zeros).
+/// for a scalar y its gradients. Builds nodes and computes nothing. Throws GraphError when y has
+/// several elements and no cotangent is given, and, unless asked for zeros, when y is not a variable's
+/// descendant and for a `wrt` that it does not depend on.
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent = {},
                               Unconnected unconnected = Unconnected::error);
 

@@ -1,5 +1,5 @@
-// From a snapshot to a program: every value gets its layout, views become offsets and strides, what is known already is
-// computed here and what is the same twice is kept once.
+// From a snapshot to a program: every value gets its layout, views become offsets and strides, what is known
+// already is computed here and what is the same twice is kept once.
 #include <algorithm>
 #include <bit>
 
@@ -8,6 +8,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/program.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
@@ -55,7 +56,12 @@ class Lowering {
       const Node& node = *snapshot_.nodes[k];
       inputs.clear();
       for (std::size_t i = 0; i < node.input_count; ++i) inputs.push_back(id_of(snapshot_.edges[edge++]));
-      ids_.push_back(add(node, structure.attributes(k), {inputs.data(), inputs.size()}));
+      node_ = static_cast<std::uint32_t>(k);
+      try {  // what is known already is computed here
+        ids_.push_back(add(node, structure.attributes(k), {inputs.data(), inputs.size()}));
+      } catch (const Error&) {
+        rethrow_situated(node);
+      }
     }
     for (const std::uint32_t k : snapshot_.held) {
       const Id id = ids_[k];
@@ -97,7 +103,8 @@ class Lowering {
     v.attributes = attributes;
     v.rank = node.rank;
     v.dtype = node.dtype;
-    const bool wants_row_major = op.view != nullptr ? !can_view(v, node.shape(), inputs[0]) : !op.elementwise && !op.takes_strides;
+    const bool wants_row_major =
+        op.view != nullptr ? !can_view(v, node.shape(), inputs[0]) : !op.elementwise && !op.takes_strides;
     if (wants_row_major) {
       for (Id& input : inputs) input = contiguous(input);
     }
@@ -106,12 +113,14 @@ class Lowering {
 
   Id add(Value& v, Dims shape, std::span<Id> inputs) {
     const Id id = next_id();
+    v.node = node_;
     v.first_edge = static_cast<std::uint32_t>(program_.edges_.size());
     v.edge_count = static_cast<std::uint32_t>(inputs.size());
     v.buffer = id;
     program_.edges_.insert(program_.edges_.end(), inputs.begin(), inputs.end());
     if (passes_.simplify) {
-      const Id first = seen_.find_or_add(hash_of(v), id, [&](Id other) { return same_computation(v, value(other)); });
+      const Id first =
+          seen_.find_or_add(hash_of(v), id, [&](Id other) { return same_computation(v, value(other)); });
       if (first != id) {
         program_.edges_.resize(v.first_edge);
         return first;
@@ -141,7 +150,9 @@ class Lowering {
     return no_id;
   }
   double number(const Value& v) const {
-    return dispatch(v.dtype, [&]<class T>() { return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset)); });
+    return dispatch(v.dtype, [&]<class T>() {
+      return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset));
+    });
   }
   // One number, however often it is repeated.
   bool is_uniform(const Value& v) const {
@@ -197,8 +208,8 @@ class Lowering {
     if (!is_row_major(program_.shape_of(v), strides)) v.first_stride = append(strides);
   }
 
-  // Known without any data: what has no inputs, or only inputs that are known. Large results would cost memory for as
-  // long as the plan lives, so they stay steps.
+  // Known without any data: what has no inputs, or only inputs that are known. Large results would cost
+  // memory for as long as the plan lives, so they stay steps.
   bool worth_folding(const Value& v) const {
     constexpr std::size_t small = 4096;
     const auto inputs = program_.inputs_of(v);
@@ -208,7 +219,8 @@ class Lowering {
   }
   bool folds_to_one(const Value& v) const {
     if (v.operation == &copy_operation()) return false;  // it is there to lay the elements out
-    return v.operation->elementwise && std::ranges::all_of(program_.inputs_of(v), [&](Id id) { return is_uniform(program_.values[id]); });
+    return v.operation->elementwise &&
+           std::ranges::all_of(program_.inputs_of(v), [&](Id id) { return is_uniform(program_.values[id]); });
   }
 
   void fold(Value& v) {
@@ -225,7 +237,8 @@ class Lowering {
     }
     if (one) y.shape = {};
     if (op.elementwise) {
-      run_elementwise(block_kernel(op, {inputs.data(), inputs.size()}), v.attributes, y, {inputs.data(), inputs.size()});
+      run_elementwise(block_kernel(op, {inputs.data(), inputs.size()}), v.attributes, y,
+                      {inputs.data(), inputs.size()});
     } else if (op.run_rows != nullptr && y.size() != 0) {
       const Index width = op.row_width(v.attributes, y, {inputs.data(), inputs.size()});
       op.run_rows(v.attributes, {y.data, 0, y.size() / width, width}, y, {inputs.data(), inputs.size()});
@@ -240,6 +253,7 @@ class Lowering {
   const Snapshot& snapshot_;
   const Passes& passes_;
   Program program_;
+  std::uint32_t node_ = no_id;  // which is being added
   Seen seen_;
   std::vector<Id> ids_;  // of the snapshot's nodes
 };

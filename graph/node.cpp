@@ -73,8 +73,8 @@ void destroy(Node* node) noexcept {
   }
 }
 
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs, Dims shape,
-                 DType dtype) {
+Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
+                 Dims shape, DType dtype) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
   Node* node = new_node(operation, count, shape, dtype, reserves_strides(operation));
   Tensor handle(node);

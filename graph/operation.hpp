@@ -92,7 +92,8 @@ struct Operation {
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
 
-  std::optional<double> neutral;  ///< of two inputs: where one is this number everywhere, the result is the other
+  std::optional<double>
+      neutral;  ///< of two inputs: where one is this number everywhere, the result is the other
 
   // Values: one of `block` (elementwise), `view`, `run` and `run_rows`; leaves have none.
   bool elementwise = false;
@@ -125,6 +126,11 @@ class Operand {
  public:
   Operand(const Tensor& tensor, std::source_location where = std::source_location::current())
       : tensor_(&tensor), where_(where) {}
+  /// What holds a tensor (a parameter) stands for it.
+  template <class T>
+    requires(std::convertible_to<const T&, const Tensor&> && !std::same_as<T, Tensor>)
+  Operand(const T& holder, std::source_location where = std::source_location::current())
+      : Operand(static_cast<const Tensor&>(holder), where) {}
   template <class T>
     requires std::integral<T> || std::floating_point<T>
   Operand(T number, std::source_location where = std::source_location::current())
@@ -132,7 +138,10 @@ class Operand {
         number_dtype_(std::is_same_v<T, bool> ? DType::bool_
                       : std::integral<T>      ? DType::int64
                                               : DType::float32),
-        where_(where) {}
+        where_(where) {
+    if constexpr (std::integral<T> && sizeof(T) > 4)
+      static_cast<void>(Literal(number));  // exact, or an error
+  }
 
   const Tensor* tensor() const { return tensor_; }
   double number() const { return number_; }

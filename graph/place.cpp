@@ -1,5 +1,6 @@
-// Where everything lies: values that somebody keeps get storage of their own, those that are read by their own step alone
-// only ever exist block by block, and all others share one arena, in which memory is used again after its last reader.
+// Where everything lies: values that somebody keeps get storage of their own, those that are read by their
+// own step alone only ever exist block by block, and all others share one arena, in which memory is used
+// again after its last reader.
 #include <algorithm>
 
 #include <gradweave/graph/program.hpp>
@@ -80,13 +81,13 @@ class Placing {
 
  private:
   struct Use {
-    std::uint32_t step = no_id;    // that computes it
-    std::uint32_t last = 0;        // step that reads it
-    std::uint32_t seen = no_id;    // the step for which the next two hold
-    std::uint32_t member = 0;      // the last member that reads it
-    bool one_by_one = true;        // it is read element by element where it lies, never as a whole
-    bool outside = false;          // another step reads it
-    bool given = false;            // its memory has gone to another value
+    std::uint32_t step = no_id;  // that computes it
+    std::uint32_t last = 0;      // step that reads it
+    std::uint32_t seen = no_id;  // the step for which the next two hold
+    std::uint32_t member = 0;    // the last member that reads it
+    bool one_by_one = true;      // it is read element by element where it lies, never as a whole
+    bool outside = false;        // another step reads it
+    bool given = false;          // its memory has gone to another value
   };
 
   template <class F>
@@ -112,7 +113,8 @@ class Placing {
     for (const Id id : program_.outputs) {
       const Id b = program_.values[id].buffer;
       auto& at = result_.places[b];
-      uses_[b].given |= b < program_.input_count;  // a view of an input that somebody keeps: the input stays as it is
+      uses_[b].given |=
+          b < program_.input_count;  // a view of an input that somebody keeps: the input stays as it is
       if (!program_.is_computed(b) || at.kind == Placement::Kind::output) continue;
       at.kind = Placement::Kind::output;
       at.output = static_cast<std::uint32_t>(result_.outputs.size());
@@ -122,7 +124,8 @@ class Placing {
 
   void note_reads(std::uint32_t s) {
     reads_.clear();
-    const Index count = steps_[s].members.empty() ? 0 : numel(program_.shape_of(program_.values[steps_[s].members[0]]));
+    const Index count =
+        steps_[s].members.empty() ? 0 : numel(program_.shape_of(program_.values[steps_[s].members[0]]));
     for_each_read(steps_[s], [&](Id input, std::uint32_t member, bool by_lead) {
       const Value& v = program_.values[input];
       Use& use = uses_[v.buffer];
@@ -149,7 +152,8 @@ class Placing {
     }
     at.kind = Placement::Kind::arena;
     const Id old = in_place ? dying(s, id, member) : no_id;
-    at.offset = old != no_id ? result_.places[old].offset : arena_.take(program_.bytes_of(program_.values[id]));
+    at.offset =
+        old != no_id ? result_.places[old].offset : arena_.take(program_.bytes_of(program_.values[id]));
     if (old != no_id) uses_[old].given = true;
   }
 
@@ -168,7 +172,9 @@ class Placing {
   }
   Id donor(std::uint32_t s, Id id, std::uint32_t member) {
     for (const Id b : program_.inputs_of(program_.values[id])) {
-      if (b >= program_.input_count || !program_.row_major(program_.values[b]) || !can_become(s, b, id, member)) continue;
+      if (b >= program_.input_count || !program_.row_major(program_.values[b]) ||
+          !can_become(s, b, id, member))
+        continue;
       uses_[b].given = true;
       return b;
     }
@@ -178,8 +184,8 @@ class Placing {
   const Program& program_;
   std::span<const Step> steps_;
   const Passes& passes_;
-  std::vector<Use> uses_;   // by buffer
-  std::vector<Id> reads_;   // the buffers that the step at hand reads
+  std::vector<Use> uses_;  // by buffer
+  std::vector<Id> reads_;  // the buffers that the step at hand reads
   Arena arena_;
   Placement result_;
 };

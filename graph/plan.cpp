@@ -17,8 +17,8 @@ WithPasses::WithPasses(const Passes& passes) : outer_(std::exchange(passes_of_th
 WithPasses::~WithPasses() { passes_of_thread = outer_; }
 const Passes& WithPasses::current() { return passes_of_thread; }
 
-// The steps with all addresses filled in. A buffer's address is written to the places that need it when it changes: in a
-// loop over data of one kind, next to nothing is left to do.
+// The steps with all addresses filled in. A buffer's address is written to the places that need it when it
+// changes: in a loop over data of one kind, next to nothing is left to do.
 class Plan::Machine {
  public:
   Machine(const Program& program, std::span<const Step> steps, const Placement& placement)
@@ -38,6 +38,8 @@ class Plan::Machine {
     if (b.address != address) move(b, address);
   }
   std::byte* address(Id buffer) const { return buffers_[buffer].address; }
+  Id running() const { return running_; }
+  void set_running(Id id) { running_ = id; }
 
   void run(std::byte* arena) {
     if (arena != arena_) {
@@ -45,7 +47,10 @@ class Plan::Machine {
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
     const Scratch scratch(scratch_bytes_);
-    for (const Executable& e : executables_) run(e, scratch.data());
+    for (const Executable& e : executables_) {
+      running_ = e.first;
+      run(e, scratch.data());
+    }
   }
 
  private:
@@ -59,6 +64,7 @@ class Plan::Machine {
     Index offset;
   };
   struct Executable {
+    Id first = no_id;                 // what it computes, or some of it
     const Operation* lead = nullptr;  // a kernel, or none
     const void* attributes = nullptr;
     Array output;
@@ -74,15 +80,15 @@ class Plan::Machine {
     Blocks blocks;
 
     Index length() const { return lead != nullptr ? rows : count; }
-    Index parts() const { return part == 0 ? 0 : (length() + part - 1) / part; }
   };
-  struct Use {  // an address that is needed, noted until all containers have their final places
-    enum class Where : std::uint8_t { output, input, operand };
+  struct Use {  // an address that is needed
     Id buffer;
     Index offset;
-    std::uint32_t executable;
-    Where where;
-    std::uint32_t number;
+    std::byte** pointer;
+  };
+  struct Source {
+    Id buffer;
+    Index offset;
   };
 
   void move(Buffer& buffer, std::byte* address) {
@@ -99,13 +105,21 @@ class Plan::Machine {
 
   void add(const Step& step) {
     Executable& e = executables_.emplace_back();
+    e.first = step.lead != no_id ? step.lead : step.members.empty() ? no_id : step.members[0];
     find_last_readers(step);
+    sources_.clear();
     if (step.lead != no_id) add_lead(e, step.lead);
     for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
     if (!step.members.empty()) {
       e.count = numel(program_.shape_of(value(step.members[0])));
       e.blocks.finish(e.count);
-      if (step.lead == no_id) e.part = e.blocks.grain();
+      e.blocks.for_each_address([&](Blocks::Operand operand, std::byte** pointer) {
+        uses_.push_back({sources_[operand].buffer, sources_[operand].offset, pointer});
+      });
+      if (step.lead == no_id) {
+        e.part = e.blocks.grain();
+        e.worth = e.count / e.part;
+      }
     }
     scratch_bytes_ = std::max(scratch_bytes_, e.blocks.scratch_bytes());
   }
@@ -122,12 +136,14 @@ class Plan::Machine {
     e.attributes = v.attributes;
     e.output = program_.array_of(v);
     for (const Id input : program_.inputs_of(v)) {
-      const Value& x = value(input);
-      uses_.push_back({x.buffer, x.offset, number(), Use::Where::input, static_cast<std::uint32_t>(e.inputs.size())});
-      e.inputs.push_back(program_.array_of(x));
+      e.inputs.push_back(program_.array_of(value(input)));
+    }
+    for (std::size_t i = 0; i < e.inputs.size(); ++i) {
+      const Value& x = value(program_.inputs_of(v)[i]);
+      uses_.push_back({x.buffer, x.offset, address_in(e.inputs[i])});
     }
     e.to_panel = is_scratch(id);
-    if (!e.to_panel) uses_.push_back({id, 0, number(), Use::Where::output, 0});
+    if (!e.to_panel) uses_.push_back({id, 0, address_in(e.output)});
     const Index size = e.output.size();
     if (e.lead->run_rows == nullptr || size == 0) return;
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
@@ -157,7 +173,7 @@ class Plan::Machine {
       output = e.blocks.add_register(v.dtype);
     } else {
       output = e.blocks.add_array(v.dtype);
-      uses_.push_back({id, 0, number(), Use::Where::operand, output});
+      note_source(output, {id, 0});
     }
     operands_[id] = {number(), output, {}};
     e.blocks.add_instruction(block_kernel(*v.operation, arrays_), v.attributes, inputs_, output);
@@ -172,17 +188,16 @@ class Plan::Machine {
     Known& known = laid_out_[input];
     if (known.executable == number() && same(known.shape, shape)) return known.operand;
     const Blocks::Operand operand = e.blocks.add_input(program_.array_of(x), shape);
-    uses_.push_back({x.buffer, x.offset, number(), Use::Where::operand, operand});
+    note_source(operand, {x.buffer, x.offset});
     known = {number(), operand, shape};
     return operand;
   }
 
-  std::byte** pointer(const Use& use) {
-    Executable& e = executables_[use.executable];
-    if (use.where == Use::Where::operand) return &e.blocks.data_of(use.number);
-    Array& array = use.where == Use::Where::output ? e.output : e.inputs[use.number];
-    return reinterpret_cast<std::byte**>(&array.data);
+  void note_source(Blocks::Operand operand, Source source) {
+    sources_.resize(operand + 1);
+    sources_[operand] = source;
   }
+  static std::byte** address_in(Array& array) { return reinterpret_cast<std::byte**>(&array.data); }
 
   void connect() {
     std::ranges::stable_sort(uses_, {}, &Use::buffer);
@@ -190,53 +205,41 @@ class Plan::Machine {
     for (const Use& use : uses_) {
       Buffer& b = buffers_[use.buffer];
       if (b.slot_count++ == 0) b.first_slot = static_cast<std::uint32_t>(slots_.size());
-      slots_.push_back({pointer(use), use.offset});
+      slots_.push_back({use.pointer, use.offset});
     }
     for (Id id = 0; id < program_.values.size(); ++id) {
       if (placement_.places[id].kind == Placement::Kind::arena) in_arena_.push_back(id);
       if (value(id).constant) set_address(id, value(id).constant->data);
     }
     uses_ = {};
+    sources_ = {};
     operands_ = {};
     laid_out_ = {};
     last_reader_ = {};
   }
 
+  // Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
   static void run(const Executable& e, std::byte* scratch) {
-    if (e.lead != nullptr && e.lead->run_rows == nullptr) {
-      e.lead->run(e.attributes, e.output, e.inputs);
-    } else if (e.lead != nullptr) {
-      run_rows(e, scratch);
-    } else if (e.parts() <= 1) {
-      run_part(e, 0, e.length(), scratch);
-    } else {
-      parallel_for(e.length(), e.part, [&](Index first, Index last) {
-        const Scratch own(e.blocks.scratch_bytes());
-        run_part(e, first, last, own.data());
-      });
-    }
-  }
-
-  // Part by part, and in as many as there are threads, as far as each is worth one: a row's bits are the same.
-  static void run_rows(const Executable& e, std::byte* scratch) {
-    const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
+    if (e.lead != nullptr && e.lead->run_rows == nullptr) return e.lead->run(e.attributes, e.output, e.inputs);
+    const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
     if (threads > 1) {
-      parallel_for(e.rows, std::min(e.part, (e.rows - 1) / threads + 1), [&](Index first, Index last) {
+      parallel_for(length, std::min(e.part, (length - 1) / threads + 1), [&](Index first, Index last) {
         const Scratch own(e.blocks.scratch_bytes());
         run_part(e, first, last, own.data());
       });
-    } else {
-      for (Index first = 0; first < e.rows; first += e.part)
-        run_part(e, first, std::min(e.rows, first + e.part), scratch);
+      return;
+    }
+    for (Index first = 0; first < length; first += e.part) {
+      run_part(e, first, std::min(length, first + e.part), scratch);
     }
   }
 
   // Rows of the lead and what follows them; without a lead, elements.
   static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
-    if (first == last) return;
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
     const Index element = static_cast<Index>(size_of(e.output.dtype));
-    std::byte* data = e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
+    std::byte* data =
+        e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
     if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
   }
@@ -254,8 +257,10 @@ class Plan::Machine {
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
   std::size_t scratch_bytes_ = 0;
+  Id running_ = no_id;
   // While it is being built.
   std::vector<Use> uses_;
+  std::vector<Source> sources_;  // by operand of the step at hand
   std::vector<Known> operands_;   // by value: what a step computes
   std::vector<Known> laid_out_;   // and what it reads
   std::vector<std::uint32_t> last_reader_;
@@ -270,15 +275,23 @@ Plan::Plan(const Snapshot& snapshot, const Structure& structure)
       machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}
 Plan::~Plan() = default;
 
-void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned, std::span<Node* const> targets) {
+const Value* Plan::running() const {
+  const Id id = machine_->running();
+  return id == no_id ? nullptr : &program_.values[id];
+}
+
+void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned,
+               std::span<Node* const> targets) {
   const auto is_free = [](const Node* node, std::uint32_t handles) {
     return node->refs.value() <= handles && !node->strided && node->storage->refs.value() == 1;
   };
   inputs_ = inputs;
   storages_.clear();
+  machine_->set_running(no_id);
   for (std::size_t i = 0; i < inputs.size(); ++i) machine_->set_address(static_cast<Id>(i), inputs[i]->data);
   for (std::size_t o = 0; o < placement_.outputs.size(); ++o) {
     const Placement::Output& output = placement_.outputs[o];
+    machine_->set_running(output.value);
     Node* place = nullptr;
     if (output.donor != no_id && !owned.empty() && is_free(inputs[output.donor], owned[output.donor])) {
       place = inputs[output.donor];

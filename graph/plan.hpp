@@ -1,4 +1,5 @@
-// Plan: a program with everything decided, ready to run again and again with other data. Belongs to one thread at a time.
+// Plan: a program with everything decided, ready to run again and again with other data. Belongs to one
+// thread at a time.
 #pragma once
 #include <memory>
 
@@ -21,18 +22,23 @@ class WithPasses {
 
 class Plan {
  public:
-  /// Plans what the snapshot holds, whose structure outlives the plan, with the passes of this thread. Throws what an op
-  /// throws whose result is known while planning.
+  /// Plans what the snapshot holds, whose structure outlives the plan, with the passes of this thread. Throws
+  /// what an op throws whose result is known while planning.
   Plan(const Snapshot& snapshot, const Structure& structure);
   Plan(const Plan&) = delete;  // its machine points into it
   Plan& operator=(const Plan&) = delete;
   ~Plan();
 
-  /// Computes all outputs from the values of `inputs`. The storage of input i is written to, where that saves memory, if
-  /// at most `owned[i]` handles refer to the node and nothing else to its storage; none `owned` means never. An output
-  /// that finds no such input goes to the storage of its `target`, which is no input, if nothing else refers to that,
-  /// and else to a new one. Throws what the ops throw: such storage may then be written in part.
-  void run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned, std::span<Node* const> targets = {});
+  /// Computes all outputs from the values of `inputs`. The storage of input i is written to, where that saves
+  /// memory, if at most `owned[i]` handles refer to the node and nothing else to its storage; none `owned`
+  /// means never. An output that finds no such input goes to the storage of its `target`, which is no input,
+  /// if nothing else refers to that, and else to a new one. Throws what the ops throw: such storage may then
+  /// be written in part.
+  void run(std::span<Node* const> inputs, std::span<const std::uint32_t> owned,
+           std::span<Node* const> targets = {});
+
+  /// After an error: what it computed then; null when it had not begun.
+  const Value* running() const;
 
   struct Values {
     Spec spec;

@@ -1,5 +1,6 @@
 // Tensors as text, in NumPy's manner.
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -13,59 +14,71 @@ namespace {
 constexpr Index shown_at_ends = 3;  // of an axis too long to show whole
 constexpr Index summarize_above = 1000;
 
+// Reads the elements where they lie, and only those that are shown.
 class Printer {
  public:
-  Printer(const Tensor& tensor, std::vector<std::string> cells)
-      : shape_(tensor.shape()), cells_(std::move(cells)) {
-    for (const std::string& cell : cells_) width_ = std::max(width_, cell.size());
+  explicit Printer(const Node& node)
+      : node_(node),
+        strides_(node.strided ? Shape::of_strides(node.strides()) : row_major(node.shape())),
+        shortens_(numel(node.shape()) > summarize_above) {
+    visit_cells(0, 0, [&](Index at) { width_ = std::max(width_, cell(at).size()); });
   }
-  std::string text() { return axis(0, 0); }
 
- private:
-  std::string axis(std::size_t depth, std::size_t first) {
-    if (depth == shape_.rank()) return fmt::format("{:>{}}", cells_[first], width_);
-    const bool shorten =
-        static_cast<Index>(cells_.size()) > summarize_above && shape_[depth] > 2 * shown_at_ends;
-    const auto step = static_cast<std::size_t>(numel(Dims(shape_).subspan(depth + 1)));
+  std::string axis(std::size_t depth, Index at) const {
+    if (depth == node_.rank) return fmt::format("{:>{}}", cell(at), width_);
+    const std::size_t inner = node_.rank - depth - 1;
     const std::string separator =
-        depth + 1 == shape_.rank()
-            ? ", "
-            : "," + std::string(shape_.rank() - depth - 1, '\n') + std::string(depth + 1, ' ');
+        inner == 0 ? ", " : "," + std::string(inner, '\n') + std::string(depth + 1, ' ');
     std::string text = "[";
-    for (Index i = 0; i < shape_[depth]; ++i) {
-      if (shorten && i == shown_at_ends) {
-        text += separator + "...";
-        i = shape_[depth] - shown_at_ends;
-      }
+    Index last = -1;
+    for_shown(depth, [&](Index i) {
       if (i > 0) text += separator;
-      text += axis(depth + 1, first + static_cast<std::size_t>(i) * step);
-    }
+      if (i != last + 1) text += "..." + separator;
+      text += axis(depth + 1, at + i * strides_[depth]);
+      last = i;
+    });
     return text + "]";
   }
 
-  Shape shape_;
-  std::vector<std::string> cells_;
+ private:
+  void for_shown(std::size_t depth, const auto& f) const {
+    const Index size = node_.shape()[depth];
+    const bool is_shortened = shortens_ && size > 2 * shown_at_ends;
+    for (Index i = 0; i < size; ++i) {
+      if (is_shortened && i == shown_at_ends) i = size - shown_at_ends;
+      f(i);
+    }
+  }
+
+  void visit_cells(std::size_t depth, Index at, const auto& f) const {
+    if (depth == node_.rank) return f(at);
+    for_shown(depth, [&](Index i) { visit_cells(depth + 1, at + i * strides_[depth], f); });
+  }
+
+  std::string cell(Index at) const {
+    return dispatch(node_.dtype, [&]<class T>() {
+      const T value = reinterpret_cast<const T*>(node_.data)[at];
+      if constexpr (std::is_floating_point_v<T>) {
+        return std::isnan(value) ? "nan" : fmt::format("{:.4g}", value);  // which has no sign to show
+      } else {
+        return fmt::format("{}", value);
+      }
+    });
+  }
+
+  const Node& node_;
+  Shape strides_;
+  bool shortens_;
   std::size_t width_ = 0;
 };
-
-std::vector<std::string> cells_of(const Tensor& tensor) {
-  std::vector<std::string> cells;
-  if (tensor.dtype() == DType::bool_) {
-    for (const bool value : tensor.to_vector<bool>()) cells.emplace_back(value ? "true" : "false");
-  } else if (tensor.dtype() == DType::int64) {
-    for (const Index value : tensor.to_vector<Index>()) cells.push_back(fmt::format("{}", value));
-  } else {
-    for (const double value : tensor.to_vector<double>()) cells.push_back(fmt::format("{:.4g}", value));
-  }
-  return cells;
-}
 
 }  // namespace
 
 std::string to_string(const Tensor& tensor) {
   if (!tensor) return "Tensor()";
+  evaluate({&tensor, 1});
   return fmt::format("{} {} {}", name_of(tensor.dtype()), to_string(tensor.shape()),
-                     Printer(tensor, cells_of(tensor)).text());
+                     Printer(*tensor.node()).axis(0, 0));
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }

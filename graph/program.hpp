@@ -1,5 +1,5 @@
-// Program: what one evaluation computes, as plain data. `lower` makes it from a snapshot of the graph, `fuse` puts it
-// into steps, `place` decides where everything lies; a Plan (plan.hpp) is the result, ready to run.
+// Program: what one evaluation computes, as plain data. `lower` makes it from a snapshot of the graph, `fuse`
+// puts it into steps, `place` decides where everything lies; a Plan (plan.hpp) is the result, ready to run.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -26,7 +26,7 @@ inline constexpr Id no_id = std::numeric_limits<Id>::max();
 
 struct Value {
   const Operation* operation = nullptr;  ///< null: an input of the program
-  const void* attributes = nullptr;            ///< outlive the program
+  const void* attributes = nullptr;      ///< outlive the program
   Ref<Storage> constant;                 ///< its elements, where they are known already
   std::uint32_t first_edge = 0;
   std::uint32_t edge_count = 0;
@@ -34,6 +34,7 @@ struct Value {
   std::uint32_t first_stride = no_id;  ///< none: row-major
   Id buffer = no_id;                   ///< the value in whose memory it lies: itself unless it is a view
   Index offset = 0;                    ///< from the beginning of that memory, in bytes
+  std::uint32_t node = no_id;          ///< of the snapshot: where its errors come from
   std::uint8_t rank = 0;
   DType dtype = DType::float32;
 
@@ -87,13 +88,13 @@ std::vector<Step> fuse(const Program& program, const Passes& passes);
 struct Placement {
   enum class Kind : std::uint8_t { none, scratch, arena, output };
   struct Place {
-    Kind kind = Kind::none;      ///< scratch: only inside its step, never as a whole
-    std::size_t offset = 0;      ///< in the arena
-    std::uint32_t output = 0;    ///< which of `outputs`
+    Kind kind = Kind::none;    ///< scratch: only inside its step, never as a whole
+    std::size_t offset = 0;    ///< in the arena
+    std::uint32_t output = 0;  ///< which of `outputs`
   };
   struct Output {
-    Id value;             ///< whose elements somebody keeps: they get storage of their own
-    Id donor = no_id;     ///< the input whose storage it can be, if nobody else refers to that
+    Id value;          ///< whose elements somebody keeps: they get storage of their own
+    Id donor = no_id;  ///< the input whose storage it can be, if nobody else refers to that
   };
   std::vector<Place> places;  ///< by value
   std::vector<Output> outputs;

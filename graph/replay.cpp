@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include <gradweave/graph/refuse.hpp>
+
 namespace gradweave {
 
-Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results, std::span<const Cell> cells) {
+Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results,
+               std::span<const Cell> cells) {
   std::vector<Tensor> roots(results.begin(), results.end());
   for (const Cell& cell : cells) {
     if (cell.next) roots.push_back(cell.next);
@@ -32,7 +35,8 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   targets_.resize(plan_->placement().outputs.size());
   for (const Cell& cell : cells) {
     State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
-    const bool is_read = cell.tensor->node() != nullptr && std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
+    const bool is_read = cell.tensor->node() != nullptr &&
+                         std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
     if (state.output != no_id && !is_read) state.storage = plan_->storage_of(state.output);
     cells_.push_back(state);
   }
@@ -40,7 +44,8 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
 
 std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) const {
   const auto at = std::ranges::find(snapshot.held, snapshot.number_of(tensor.node()));
-  if (at == snapshot.held.end()) throw GraphError("a result that is not computed by the function: it has its value already");
+  if (at == snapshot.held.end())
+    throw GraphError("a result that is not computed by the function: it has its value already");
   return static_cast<std::uint32_t>(at - snapshot.held.begin());
 }
 
@@ -65,14 +70,20 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
   for (const State& cell : cells_) {
     if (cell.storage != no_id) targets_[cell.storage] = cell.tensor->node();
   }
-  plan_->run(inputs_, owned_, targets_);
+  try {
+    plan_->run(inputs_, owned_, targets_);
+  } catch (const Error&) {  // the nodes are gone, and with them the source lines
+    if (plan_->running() == nullptr) throw;
+    rethrow_situated(plan_->running()->operation->name, {});
+  }
   for (const State& cell : cells_) {
     if (cell.output == no_id) continue;
     if (*cell.tensor && cell.tensor->node()->data == plan_->data_of(cell.output)) continue;  // in place
     const Plan::Values values = plan_->values(cell.output);
     const Node* old = cell.tensor->node();
     const bool is_variable = old != nullptr && old->operation == &variable_leaf;
-    Tensor next = make_leaf(is_variable ? variable_leaf : constant_leaf, values.spec, values.storage, values.data, values.strides);
+    Tensor next = make_leaf(is_variable ? variable_leaf : constant_leaf, values.spec, values.storage,
+                            values.data, values.strides);
     if (old != nullptr) next.node()->place = old->place;
     *cell.tensor = std::move(next);
   }

@@ -1,5 +1,5 @@
-// Replay: a program that was taken from a graph once and runs again on other data, without the graph. What `compile` and
-// the optimizers are built on; users want compile.hpp.
+// Replay: a program that was taken from a graph once and runs again on other data, without the graph. What
+// `compile` and the optimizers are built on; users want compile.hpp.
 #pragma once
 #include <memory>
 #include <span>
@@ -12,14 +12,14 @@ namespace gradweave {
 
 class Replay {
  public:
-  /// A program for the results and the cells' next tensors. Its inputs are the `arguments` (evaluated, new ones at each
-  /// run), the cells, and whatever else it reads, which stays what it is. Give up other handles to its nodes first: what
-  /// somebody holds is computed as a whole.
+  /// A program for the results and the cells' next tensors. Its inputs are the `arguments` (evaluated, new
+  /// ones at each run), the cells, and whatever else it reads, which stays what it is. Give up other handles
+  /// to its nodes first: what somebody holds is computed as a whole.
   Replay(std::span<Node* const> arguments, std::span<const Tensor> results, std::span<const Cell> cells);
 
-  /// Runs on arguments of the same shapes, dtypes and layouts. A cell's memory is written in place when nobody else
-  /// refers to it; `owned[i]` handles of argument i do not count. If an op throws, cells keep their old values, but for
-  /// those that had been written in place.
+  /// Runs on arguments of the same shapes, dtypes and layouts. A cell's memory is written in place when
+  /// nobody else refers to it; `owned[i]` handles of argument i do not count. If an op throws, cells keep
+  /// their old values, but for those that had been written in place.
   void run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned);
   /// After a run: gives the values of result `i` to `node`.
   void give_result(std::size_t i, Node& node) const;

@@ -9,7 +9,8 @@ constinit thread_local bool in_reverse_pass = false;
 }  // namespace
 
 Scope::Scope(std::string_view name)
-    : Scope(Ref<Place>(new Place{{}, (innermost != nullptr ? innermost->path + "/" : std::string()).append(name)})) {}
+    : Scope(Ref<Place>(
+          new Place{{}, (innermost != nullptr ? innermost->path + "/" : std::string()).append(name)})) {}
 Scope::Scope(Ref<Place> place) : place_(std::move(place)), outer_(std::exchange(innermost, place_.get())) {}
 Scope::~Scope() { innermost = outer_; }
 Place* Scope::current() { return innermost; }

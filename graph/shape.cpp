@@ -1,6 +1,7 @@
 #include <gradweave/graph/shape.hpp>
 
 #include <algorithm>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -24,7 +25,7 @@ Shape row_major(Dims shape) {
     strides[axis] = step;
     step *= std::max<Index>(shape[axis], 1);
   }
-  return Shape(Dims(strides.data(), shape.size()));
+  return Shape::of_strides(Dims(strides.data(), shape.size()));
 }
 
 bool is_row_major(Dims shape, Dims strides) {
@@ -38,6 +39,14 @@ bool is_row_major(Dims shape, Dims strides) {
 
 std::string to_string(Dims shape) {
   return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
+
+std::string to_string(AxisSet axes) {
+  std::vector<std::size_t> numbers;
+  for (std::size_t axis = 0; axis < max_rank; ++axis) {
+    if (((axes.bits >> axis) & 1U) != 0) numbers.push_back(axis);
+  }
+  return fmt::format("axes=[{}]", fmt::join(numbers, ", "));
 }
 
 Shape broadcast(Dims a, Dims b) {

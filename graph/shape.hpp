@@ -24,6 +24,13 @@ class Shape {
   explicit Shape(Dims sizes) {
     for (const Index size : sizes) push_back(size);
   }
+  /// Strides, which are kept as sizes are, but whose product means nothing and may be of any size.
+  static Shape of_strides(Dims strides) {
+    Shape result;
+    std::copy(strides.begin(), strides.end(), result.sizes_.begin());
+    result.rank_ = strides.size();
+    return result;
+  }
   /// Adds an innermost axis.
   void push_back(Index size) {
     if (rank_ == max_rank || size < 0 || __builtin_mul_overflow(extent_, size > 1 ? size : 1, &extent_))
@@ -49,6 +56,14 @@ class Shape {
   // overflow either.
   Index extent_ = 8;
 };
+
+/// Which axes an op joins: a bit for each.
+struct AxisSet {
+  unsigned bits = 0;
+  friend bool operator==(AxisSet, AxisSet) = default;
+};
+/// `axes=[0, 2]`
+std::string to_string(AxisSet axes);
 
 /// Element type and sizes: all that is known of a tensor before it has values.
 struct Spec {

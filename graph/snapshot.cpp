@@ -9,19 +9,28 @@
 namespace gradweave {
 namespace {
 
-struct FollowPending {
-  static bool follows(const Node& node) { return !node.evaluated(); }
-};
-
 std::uint64_t mix(std::uint64_t hash, std::uint64_t word) { return (std::rotl(hash, 5) ^ word) * 0x9E3779B97F4A7C15U; }
 
 }  // namespace
 
 void Snapshot::take(std::span<const Tensor> roots) {
   topological_order<FollowPending>(roots, nodes);
+  number_nodes();
+  for (const Tensor& root : roots) {
+    if (root.node()->evaluated()) input_number(root.node());
+  }
+  finish();
+}
+
+void Snapshot::take(std::span<Node* const> some) {
+  nodes.assign(some.begin(), some.end());
+  number_nodes();
+  finish();
+}
+
+void Snapshot::number_nodes() {
   inputs.clear(), edges.clear(), uses.clear(), held.clear(), key.clear();
   for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
-
   node_uses_.assign(nodes.size(), 0);
   for (const Node* node : nodes) {
     key.push_back(std::bit_cast<std::uint64_t>(node->operation));
@@ -33,9 +42,9 @@ void Snapshot::take(std::span<const Tensor> roots) {
       key.push_back(edge);
     }
   }
-  for (const Tensor& root : roots) {
-    if (root.node()->evaluated()) input_number(root.node());
-  }
+}
+
+void Snapshot::finish() {
   for (const Node* input : inputs) describe_input(*input);
   for (std::uint32_t k = 0; k < nodes.size(); ++k) {
     if (nodes[k]->refs.value() > node_uses_[k]) held.push_back(k);
@@ -66,7 +75,8 @@ std::uint32_t Snapshot::input_number(Node* node) {
     if (at != inputs.end()) return first_input + static_cast<std::uint32_t>(at - inputs.begin());
     if (count == few) {
       numbers_.clear();
-      for (std::size_t i = 0; i < few; ++i) numbers_.emplace(inputs[i], first_input + static_cast<std::uint32_t>(i));
+      for (std::size_t i = 0; i < few; ++i)
+        numbers_.emplace(inputs[i], first_input + static_cast<std::uint32_t>(i));
     }
   }
   if (count >= few) {

@@ -1,5 +1,5 @@
-// Snapshot: the part of a graph that is still to be computed, its nodes numbered, and the key of its structure.
-// Two graphs with equal keys differ only in the data that they read, so that one plan serves both.
+// Snapshot: the part of a graph that is still to be computed, its nodes numbered, and the key of its
+// structure. Two graphs with equal keys differ only in the data that they read, so that one plan serves both.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -17,16 +17,18 @@ class Snapshot {
   /// Edges lead to `nodes[e]`, or to `inputs[e - first_input]`.
   static constexpr std::uint32_t first_input = 1U << 31;
 
-  std::vector<Node*> nodes;           ///< without values, inputs before their users
-  std::vector<Node*> inputs;          ///< with values: what the nodes read, and roots that have them already
-  std::vector<std::uint32_t> edges;   ///< the inputs of each node, one node after the other
-  std::vector<std::uint32_t> uses;    ///< of each input, by the nodes
-  std::vector<std::uint32_t> held;    ///< the nodes that somebody else refers to: they keep their values
-  std::vector<std::uint64_t> key;     ///< all of the structure but the attributes of the ops
-  std::uint64_t hash = 0;             ///< of the key
+  std::vector<Node*> nodes;          ///< without values, inputs before their users
+  std::vector<Node*> inputs;         ///< with values: what the nodes read, and roots that have them already
+  std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
+  std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
+  std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
+  std::vector<std::uint64_t> key;    ///< all of the structure but the attributes of the ops
+  std::uint64_t hash = 0;            ///< of the key
 
   /// Takes the snapshot of what `roots` need. The nodes' `index` is their number until the next traversal.
   void take(std::span<const Tensor> roots);
+  /// The same of these nodes alone, inputs before their users; what else they read has values.
+  void take(std::span<Node* const> some);
   /// The number of a node that was among `nodes` or `inputs`; `none` otherwise.
   std::uint32_t number_of(const Node* node) const;
   /// Makes the structure differ from others that have another word here.
@@ -34,6 +36,8 @@ class Snapshot {
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
  private:
+  void number_nodes();
+  void finish();
   std::uint32_t input_number(Node* node);
   void describe_input(const Node& node);
   std::vector<std::uint32_t> node_uses_;

@@ -89,7 +89,8 @@ struct ScratchBlocks {
 
   void trim() {
     for (std::size_t i = depth; i < most; ++i) {
-      if (blocks[i].data != nullptr) free_block(std::exchange(blocks[i].data, nullptr), std::exchange(blocks[i].bytes, 0));
+      if (blocks[i].data != nullptr)
+        free_block(std::exchange(blocks[i].data, nullptr), std::exchange(blocks[i].bytes, 0));
     }
   }
 };

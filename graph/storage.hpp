@@ -15,8 +15,8 @@ void free_block(void* block, std::size_t bytes) noexcept;
 /// Returns the calling thread's unused blocks to the system.
 void release_cached_memory() noexcept;
 
-/// Memory for as long as this object lives, aligned to 64 bytes. Each thread keeps the largest that it ever needed for
-/// each depth of nesting, so that taking it costs nothing.
+/// Memory for as long as this object lives, aligned to 64 bytes. Each thread keeps the largest that it ever
+/// needed for each depth of nesting, so that taking it costs nothing.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes);
@@ -49,6 +49,8 @@ Ref<Storage> adopt_storage(Owner owner, auto (*data)(Owner&)->std::byte*, std::s
   };
   auto* adopted = new Adopted(std::move(owner));
   adopted->data = data(adopted->owner);
+  // An empty container has no address, but without one a tensor has no values.
+  if (adopted->data == nullptr) adopted->data = reinterpret_cast<std::byte*>(adopted);
   adopted->bytes = bytes;
   adopted->release = [](Storage* s) noexcept { delete static_cast<Adopted*>(s); };
   return Ref<Storage>(adopted);

@@ -12,14 +12,15 @@ namespace gradweave {
 
 enum class Keep { no, yes };
 
-/// Keeps the latest used, as many as together have at most `capacity` nodes; a larger one is not kept. A `T` is made
-/// from a snapshot and its structure, to which it may refer.
+/// Keeps the latest used, as many as together have at most `capacity` nodes; a larger one is not kept. A `T`
+/// is made from a snapshot and its structure, to which it may refer.
 template <class T>
 class StructureCache {
  public:
   explicit StructureCache(std::size_t capacity = std::size_t{1} << 17U) : capacity_(capacity) {}
 
-  /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller holds it.
+  /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller
+  /// holds it.
   std::shared_ptr<T> find(const Snapshot& snapshot) {
     const auto [first, last] = by_hash_.equal_range(snapshot.hash);
     for (auto at = first; at != last; ++at) {

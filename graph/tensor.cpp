@@ -31,7 +31,7 @@ void read_literal(const Literal& literal, Dims sizes, std::vector<double>& value
   const bool fits = literal.is_list()
                         ? !sizes.empty() && static_cast<Index>(literal.items().size()) == sizes[0]
                         : sizes.empty();
-  if (!fits) throw ShapeError("a nested list is ragged: lists at the same depth must have the same length");
+  if (!fits) throw ShapeError("a nested list of numbers is ragged: lists at one depth must have one length");
   if (!literal.is_list()) return values.push_back(literal.value());
   for (const Literal& item : literal.items()) read_literal(item, sizes.subspan(1), values);
 }
@@ -42,8 +42,7 @@ Tensor copied_leaf(const Operation& kind, std::span<const From> values, const Sh
     throw ShapeError(fmt::format("{}: {} values for shape {}", kind.name, values.size(), to_string(shape)));
   }
   Ref<Storage> storage = allocate_storage(values.size() * sizeof(To));
-  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data),
-                 [](From v) { return static_cast<To>(v); });
+  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data), convert<To, From>);
   std::byte* data = storage->data;
   return make_leaf(kind, {shape, dtype_of<To>}, std::move(storage), data, {});
 }
@@ -78,6 +77,12 @@ Tensor in_order(const Tensor& tensor) {
 
 }  // namespace
 
+void Literal::refuse() {
+  throw ValueError(
+      "a whole number this large is not exact as a number in a list or beside a tensor: put it into a "
+      "std::vector");
+}
+
 constinit const Operation constant_leaf = [] {
   Operation op;
   op.name = "constant";
@@ -106,7 +111,7 @@ T Tensor::item() const {
   }
   evaluate({this, 1});
   return dispatch(node.dtype,
-                  [&]<class From>() { return static_cast<T>(*reinterpret_cast<const From*>(node.data)); });
+                  [&]<class From>() { return convert<T>(*reinterpret_cast<const From*>(node.data)); });
 }
 
 template <class T>
@@ -115,7 +120,7 @@ std::vector<T> Tensor::to_vector() const {
   std::vector<T> values(static_cast<std::size_t>(numel()));
   dispatch(dtype(), [&]<class From>() {
     const auto* from = reinterpret_cast<const From*>(ordered.node()->data);
-    std::transform(from, from + values.size(), values.begin(), [](From v) { return static_cast<T>(v); });
+    std::transform(from, from + values.size(), values.begin(), convert<T, From>);
   });
   return values;
 }

@@ -73,12 +73,17 @@ inline bool is_same(const Tensor& a, const Tensor& b) { return a.node() == b.nod
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 std::string to_string(const Tensor& tensor);
 
-/// A number, or a list of literals: `{{1, 2}, {3, 4}}`.
+/// A number, or a list of literals: `{{1, 2}, {3, 4}}`. Throws ValueError for a whole number beyond 2^53 that
+/// a double cannot hold: put such into a std::vector.
 class Literal {
  public:
   template <class T>
     requires std::integral<T> || std::floating_point<T>
-  Literal(T value) : value_(static_cast<double>(value)) {}
+  Literal(T value) : value_(static_cast<double>(value)) {
+    if constexpr (std::integral<T> && sizeof(T) > 4) {  // the others fit
+      if (static_cast<long double>(value) != static_cast<long double>(value_)) refuse();
+    }
+  }
   Literal(std::initializer_list<Literal> items) : items_(items), is_list_(true) {}
 
   bool is_list() const { return is_list_; }
@@ -86,6 +91,7 @@ class Literal {
   const std::vector<Literal>& items() const { return items_; }
 
  private:
+  [[noreturn]] static void refuse();
   double value_ = 0;
   std::vector<Literal> items_;
   bool is_list_ = false;

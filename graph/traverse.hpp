@@ -9,6 +9,11 @@
 
 namespace gradweave {
 
+/// Nodes that have no values yet.
+struct FollowPending {
+  static bool follows(const Node& node) { return !node.evaluated(); }
+};
+
 /// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in
 /// topological order. Boost's search keeps its own stack, so depth costs memory but no recursion.
 template <class Follow>

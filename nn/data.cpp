@@ -143,6 +143,9 @@ std::vector<Index> DataLoader::next_order() {
 DataLoader::Iterator DataLoader::begin() { return {*this, next_order()}; }
 
 Batch DataLoader::Iterator::operator*() const {
+  if (batch_ >= loader_->size())
+    throw ValueError(
+        fmt::format("DataLoader: there is no batch {} in an epoch of {}", batch_, loader_->size()));
   const auto size = static_cast<std::size_t>(loader_->options_.batch_size);
   const std::size_t first = static_cast<std::size_t>(batch_) * size;
   const std::span<const Index> rows = std::span(order_).subspan(first, std::min(size, order_.size() - first));

@@ -76,6 +76,7 @@ class DataLoader::Iterator {
   using value_type = Batch;
   using difference_type = std::ptrdiff_t;
 
+  /// Throws ValueError past the last batch.
   Batch operator*() const;
   Iterator& operator++() {
     ++batch_;

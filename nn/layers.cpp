@@ -17,10 +17,10 @@ Dense::Dense(Index in, Index out, const DenseOptions& options) {
   if (options.bias) bias = parameter("bias", options.bias_init({out}, options.dtype, generator));
 }
 
-Tensor Dense::operator()(const Tensor& x) const {
+Tensor Dense::operator()(const Operand& x) const {
   const Scope scope = this->scope();
   const Tensor y = linear(x, weight);
-  return bias ? y + bias : y;
+  return bias ? Operand(y, x.where()) + bias : y;
 }
 
 Tensor Sigmoid::operator()(const Tensor& x) const {

@@ -30,7 +30,7 @@ class Dense : public Module {
  public:
   /// Throws ValueError unless both sizes are positive.
   Dense(Index in, Index out, const DenseOptions& options = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Operand& x) const;
 
   Parameter weight;  ///< (out, in): row = to, column = from
   Parameter bias;    ///< (out), or empty

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/ops.hpp>
 
 namespace gradweave::nn {
@@ -41,37 +42,46 @@ struct AtLabel {
   static Samples samples() { return {{gradweave::uniform(-2, 2), integers(0, 3, {2})}}; }
 };
 
-void require_same_shape(const char* loss, const char* what, const Tensor& a, const Tensor& target) {
-  if (a.shape() == target.shape()) return;
-  throw ShapeError(fmt::format("{}: the {} have shape {}, the target {}; they must be equal{}", loss, what,
-                               to_string(a.shape()), to_string(target.shape()),
-                               a.numel() == target.numel() ? ": reshape one of them" : ""));
+void require_same_shape(std::string_view loss, const Operand& a, const Operand& target) {
+  if (tensor_of(a, loss).shape() == tensor_of(target, loss).shape()) return;
+  refuse<ShapeError>(loss, {a, target},
+                     a.tensor()->numel() == target.tensor()->numel()
+                         ? "the shapes must be equal: reshape one of them"
+                         : "the shapes must be equal");
+}
+
+// The target as the prediction's dtype, on the prediction's line.
+Operand as_dtype_of(const Operand& a, const Operand& target, Tensor& keep) {
+  keep = cast(target, a.tensor()->dtype());
+  return {keep, a.where()};
 }
 
 }  // namespace
 
-Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
-  require_same_shape("mse_loss", "predictions", prediction, target);
-  return mean(square(prediction - cast(target, prediction.dtype())));
+Tensor mse_loss(const Operand& prediction, const Operand& target) {
+  require_same_shape("mse_loss", prediction, target);
+  Tensor keep;
+  return mean(square(prediction - as_dtype_of(prediction, target, keep)));
 }
 
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target) {
-  require_same_shape("binary_cross_entropy_with_logits", "logits", logits, target);
-  return mean(softplus(logits) - logits * cast(target, logits.dtype()));
+Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& target) {
+  require_same_shape("binary_cross_entropy_with_logits", logits, target);
+  Tensor keep;
+  return mean(softplus(logits) - logits * as_dtype_of(logits, target, keep));
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& target) {
-  if (logits.rank() == 0) throw ShapeError("cross_entropy: the logits are a scalar; expected (n, classes)");
-  if (target.rank() == logits.rank()) {
-    require_same_shape("cross_entropy", "logits", logits, target);
-    return mean(-sum(cast(target, logits.dtype()) * log_softmax(logits), {-1}));
+Tensor cross_entropy(const Operand& logits, const Operand& target) {
+  const Tensor &x = tensor_of(logits, "cross_entropy"), &t = tensor_of(target, "cross_entropy");
+  if (x.rank() == 0)
+    refuse<ShapeError>("cross_entropy", {logits, target}, "the logits are a scalar; expected (n, classes)");
+  if (t.rank() == x.rank()) {
+    require_same_shape("cross_entropy", logits, target);
+    return mean(-sum(cast(target, x.dtype()) * log_softmax(logits), {-1}));
   }
-  if (target.dtype() != DType::int64) {
-    throw DTypeError(
-        fmt::format("cross_entropy: a target of shape {} holds class indices, which are int64, not {}",
-                    to_string(target.shape()), name_of(target.dtype())));
-  }
-  const Tensor chosen = apply<AtLabel>(Operand(logits), Operand(target));
+  if (t.dtype() != DType::int64)
+    refuse<DTypeError>("cross_entropy", {logits, target},
+                       "class indices are int64; probabilities have as many axes as the logits");
+  const Tensor chosen = apply<AtLabel>(logits, target);
   return mean(logsumexp(logits, {-1}) - chosen);
 }
 

@@ -1,16 +1,17 @@
 #include <gradweave/nn/metrics.hpp>
 
 #include <algorithm>
-#include <limits>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
 
-#include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/reduction.hpp>
 
 namespace gradweave::nn {
 namespace {
+
+constexpr Index max_classes = 10'000;  // a table of 800 MB
 
 void require_fit(const char* who, const Tensor& logits, const Tensor& labels) {
   if (logits.rank() != 2 || labels.rank() != 1 || logits.size(0) != labels.size(0)) {
@@ -19,16 +20,35 @@ void require_fit(const char* who, const Tensor& logits, const Tensor& labels) {
   }
 }
 
+// The labels, each in [0, classes).
+std::vector<Index> checked_labels(const char* who, const Tensor& labels, Index classes) {
+  if (labels.dtype() != DType::int64)
+    throw DTypeError(fmt::format("{}: labels are int64, not {}", who, name_of(labels.dtype())));
+  std::vector<Index> values = labels.to_vector<Index>();
+  const auto wrong = std::ranges::find_if(values, [&](Index v) { return v < 0 || v >= classes; });
+  if (wrong != values.end()) {
+    throw ValueError(fmt::format("{}: the label {} in row {} is outside [0, {})", who, *wrong,
+                                 wrong - values.begin(), classes));
+  }
+  return values;
+}
+
 }  // namespace
 
 double accuracy(const Tensor& logits, const Tensor& labels) {
   require_fit("accuracy", logits, labels);
-  return mean(cast(argmax(logits) == labels, DType::float64)).item<double>();
+  const std::vector<Index> truths = checked_labels("accuracy", labels, logits.size(1));
+  const std::vector<Index> guesses = argmax(logits).to_vector<Index>();
+  const auto right = std::inner_product(truths.begin(), truths.end(), guesses.begin(), Index{0},
+                                        std::plus<>(), std::equal_to<>());
+  return static_cast<double>(right) / static_cast<double>(truths.size());
 }
 
 ConfusionMatrix::ConfusionMatrix(Index classes) : classes_(classes) {
-  if (classes < 1)
-    throw ValueError(fmt::format("ConfusionMatrix: {} classes; at least one is needed", classes));
+  if (classes < 1 || classes > max_classes) {
+    throw ValueError(
+        fmt::format("ConfusionMatrix: {} classes; from 1 to {} are possible", classes, max_classes));
+  }
   counts_.resize(static_cast<std::size_t>(classes * classes));
 }
 
@@ -38,13 +58,7 @@ void ConfusionMatrix::add(const Tensor& logits, const Tensor& labels) {
     throw ShapeError(fmt::format("ConfusionMatrix: logits of shape {} for {} classes",
                                  to_string(logits.shape()), classes_));
   }
-  const std::vector<Index> truths = labels.to_vector<Index>();
-  const auto wrong =
-      std::ranges::find_if(truths, [&](Index truth) { return truth < 0 || truth >= classes_; });
-  if (wrong != truths.end()) {
-    throw ValueError(fmt::format("ConfusionMatrix: the label {} in row {} is outside [0, {})", *wrong,
-                                 wrong - truths.begin(), classes_));
-  }
+  const std::vector<Index> truths = checked_labels("ConfusionMatrix", labels, classes_);
   const std::vector<Index> guesses = argmax(logits).to_vector<Index>();
   for (std::size_t i = 0; i < truths.size(); ++i)
     ++counts_[static_cast<std::size_t>(truths[i] * classes_ + guesses[i])];

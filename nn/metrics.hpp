@@ -8,17 +8,18 @@
 namespace gradweave::nn {
 
 /// The share of rows of `logits` (n, classes) whose largest entry is at the label; `labels` are int64 (n).
-/// Evaluates it. Throws ShapeError when the shapes do not fit.
+/// Evaluates it; NaN when there are no rows. Throws ShapeError when the shapes do not fit, DTypeError unless
+/// the labels are int64, and ValueError for a label outside [0, classes).
 double accuracy(const Tensor& logits, const Tensor& labels);
 
 /// Counts of true class against guessed class, batch by batch.
 class ConfusionMatrix {
  public:
-  /// Throws ValueError unless there is at least one class.
+  /// Throws ValueError unless there are from 1 to 10,000 classes.
   explicit ConfusionMatrix(Index classes);
 
-  /// Counts the rows of `logits` (n, classes) with their `labels` (n). Throws ShapeError when the shapes do
-  /// not fit, and ValueError for a label outside [0, classes): then nothing of this call is counted.
+  /// Counts the rows of `logits` (n, classes) with their `labels` (n), int64. Throws as `accuracy`: then
+  /// nothing of this call is counted.
   void add(const Tensor& logits, const Tensor& labels);
   /// How many examples of class `truth` were taken for `guess`. Throws ValueError outside [0, classes).
   Index at(Index truth, Index guess) const;

@@ -165,6 +165,7 @@ void Module::replace(std::shared_ptr<detail::ModuleState> state) noexcept {
 
 void Module::add_child(std::string_view name, const Module& module) {
   if (!module.state_) throw GraphError(fmt::format("child \"{}\": the module was moved from", name));
+  if (!state_) state_ = std::make_shared<detail::ModuleState>();  // moved from, and filled again
   state_->require_free(name);
   if (module.state_->contains(state_.get())) {
     throw GraphError(fmt::format("child \"{}\": a module cannot be inside itself", name));
@@ -178,13 +179,16 @@ void Module::add_child(std::string_view name, const Module& module) {
 }
 
 Parameter Module::parameter(std::string_view name, const Tensor& initial) {
+  if (!state_) state_ = std::make_shared<detail::ModuleState>();
   state_->require_free(name);
   Parameter created(state_->path_of(std::string(name)), initial);
   state_->entries.push_back({std::string(name), created.cell_, nullptr, true});
   return created;
 }
 
-Scope Module::scope() const { return Scope(state_ && state_->place ? state_->place : Ref<Place>(Scope::current())); }
+Scope Module::scope() const {
+  return Scope(state_ && state_->place ? state_->place : Ref<Place>(Scope::current()));
+}
 std::string Module::path() const { return state_ ? state_->path : std::string(); }
 
 std::vector<std::pair<std::string, Parameter>> Module::named_parameters() const {

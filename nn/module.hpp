@@ -73,7 +73,6 @@ class Parameter {
     return capture == nullptr ? cell().value : capture->read(cell().value);
   }
   operator const Tensor&() const { return value(); }
-  operator Operand() const { return Operand(value()); }
   Shape shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }
 

@@ -50,7 +50,8 @@ void ScalarInput::set(double value) {
 
 // The program of a step, for losses of one structure.
 struct Optimizer::Step {
-  Step(const Snapshot& snapshot, const Structure&, std::span<const Tensor> results, std::span<const Cell> cells)
+  Step(const Snapshot& snapshot, const Structure&, std::span<const Tensor> results,
+       std::span<const Cell> cells)
       : replay(snapshot.inputs, results, cells) {}
   Replay replay;
 };
@@ -150,8 +151,8 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
   for (const Tensor& root : roots) snapshot.add_to_key(snapshot.number_of(root.node()));
   for (const Parameter& p : parameters_) snapshot.add_to_key(snapshot.number_of(p.value().node()));
   // What was evaluated before the step has a history that the snapshot does not show.
-  const bool hides_history =
-      std::ranges::any_of(snapshot.inputs, [](const Node* node) { return node->tracked && node->input_count > 0; });
+  const bool hides_history = std::ranges::any_of(
+      snapshot.inputs, [](const Node* node) { return node->tracked && node->input_count > 0; });
   std::shared_ptr<Step> program = hides_history ? nullptr : programs_->cache.find(snapshot);
   if (program) {
     begin(steps_ + 1);

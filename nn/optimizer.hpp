@@ -10,8 +10,8 @@
 
 namespace gradweave::nn {
 
-/// A number that the update ops take as an input, in either dtype. A new value is written where the old one was, so that
-/// programs which read it find the new one at their next run.
+/// A number that the update ops take as an input, in either dtype. A new value is written where the old one
+/// was, so that programs which read it find the new one at their next run.
 class ScalarInput {
  public:
   explicit ScalarInput(double value = 0);
@@ -35,8 +35,8 @@ class Optimizer {
   /// updates as one program. Afterwards the loss has its value and no history, and the parameters have new
   /// values; old values that nobody holds are overwritten in place. Throws GraphError when a parameter does
   /// not take part in the loss. If evaluating the loss throws, parameters and state are as before; if a later
-  /// part does, each has either its old or its new value. The program is kept by the structure of the loss: a loop
-  /// differentiates and plans its first step only.
+  /// part does, each has either its old or its new value. The program is kept by the structure of the loss: a
+  /// loop differentiates and plans its first step only.
   void minimize(const Tensor& loss);
   /// One step with given gradients, one for each parameter, of its shape and dtype. Throws ShapeError or
   /// DTypeError.

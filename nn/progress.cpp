@@ -16,7 +16,7 @@ constexpr std::string_view clear_line = "\r\x1b[K";
 }  // namespace
 
 Progress::Progress(const ProgressOptions& options)
-    : out_(options.out),
+    : out_(options.out != nullptr ? options.out : throw ValueError("Progress: `out` is null")),
       is_terminal_(options.is_terminal.value_or(::isatty(::fileno(options.out)) == 1)),
       lines_(std::max<Index>(options.lines, 1)) {}
 
@@ -27,6 +27,8 @@ Progress::~Progress() {
 }
 
 void Progress::show(Index done, Index total, std::string_view text) {
+  done = std::max<Index>(done, 0);
+  for (; total > (Index{1} << 40); total /= 2) done /= 2;  // products of them must not overflow
   const bool is_done = done >= total;
   if (is_terminal_) {
     if (!is_done) return draw(done, total, text);
@@ -55,7 +57,7 @@ void Progress::draw(Index done, Index total, std::string_view text) {
   last_ = now;
   is_drawn_ = true;
   constexpr Index width = 30;
-  const auto filled = static_cast<std::size_t>(width * std::max<Index>(done, 0) / total);
+  const auto filled = static_cast<std::size_t>(width * done / total);
   const std::string bar = std::string(filled, '=') + (filled < width ? ">" : "") + std::string(width, ' ');
   fmt::print(out_, "{}[{}] {:3} %  {}", clear_line, bar.substr(0, width), 100 * done / total, text);
   std::fflush(out_);

@@ -8,6 +8,8 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
+#include <gradweave/ops/elementary.hpp>
 
 namespace gradweave {
 namespace {
@@ -84,10 +86,24 @@ struct Divide {
   }
 };
 
+struct DivideByNumber {
+  double divisor;
+  static constexpr std::string_view name = "divide_number";
+  template <class X>
+  auto forward(const X& x) const {
+    return x / static_cast<typename X::Scalar>(divisor);
+  }
+  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return g / divisor; }
+  static SamplesOf<DivideByNumber> samples() { return {{{-1.5}, {uniform(-2, 2)}}}; }
+};
+
 struct Negative {
   static constexpr std::string_view name = "negative";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& x) { return -x; }
+  template <class X>
+  static auto forward(const X& x) {
+    return x * typename X::Scalar(-1);  // Eigen's minus subtracts from 0, which loses the sign of a zero
+  }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) { return -g; }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
@@ -142,12 +158,7 @@ struct Abs {
 
 struct Exp {
   static constexpr std::string_view name = "exp";
-  template <class X>
-  static auto forward(const X& x) {  // Eigen's gives the smallest normal number where the result is smaller
-    using T = typename X::Scalar;
-    constexpr T least = std::is_same_v<T, float> ? T(-87.33654) : T(-708.39641);
-    return chosen([](T a, T y) { return a < least ? T(0) : y; }, x, x.exp());
-  }
+  static auto forward(const auto& x) { return exp_of(x); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * y; }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
@@ -175,7 +186,7 @@ struct Log1p {
 
 struct Sqrt {
   static constexpr std::string_view name = "sqrt";
-  static auto forward(const auto& x) { return x.sqrt(); }
+  static auto forward(const auto& x) { return sqrt_of(x); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * 0.5 / y; }
   static Samples samples() { return {{uniform(0.5, 3)}}; }
 };
@@ -190,7 +201,10 @@ struct Square {
 
 struct Power {
   static constexpr std::string_view name = "pow";
-  static auto forward(const auto& a, const auto& b) { return a.pow(b); }
+  template <class X, class T = typename X::Scalar>
+  static auto forward(const X& a, const X& b) {
+    return a.binaryExpr(b, [](T base, T exponent) { return std::pow(base, exponent); });
+  }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
     if (i == 0) return g * where(b == 0, 0, b * pow(a, where(b == 0, 1, b) - 1));
     const Tensor at_zero = a == 0;
@@ -204,7 +218,7 @@ struct PowerOfNumber {
   static constexpr std::string_view name = "pow_number";
   template <class X>
   auto forward(const X& x) const {
-    return x.pow(static_cast<typename X::Scalar>(exponent));
+    return pow_of(x, exponent);
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return g * scale(pow(x, exponent - 1), exponent);
@@ -251,7 +265,7 @@ struct Sigmoid {
   static constexpr std::string_view name = "sigmoid";
   template <class X>
   static auto forward(const X& x) {
-    return (typename X::Scalar(1) + (-x).exp()).inverse();
+    return (typename X::Scalar(1) + exp_of(-x)).inverse();
   }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return sigmoid_vjp(g, y); }
   static Samples samples() { return {{uniform(-5, 5)}}; }
@@ -297,7 +311,7 @@ struct Softplus {
   static constexpr std::string_view name = "softplus";
   template <class X>
   static auto forward(const X& x) {
-    return larger(x, filled(x, 0)) + (-x.abs()).exp().log1p();
+    return larger(x, filled(x, 0)) + exp_of(-x.abs()).log1p();
   }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); }
   static Samples samples() { return {{uniform(-6, 6)}}; }
@@ -377,7 +391,12 @@ struct Clamp {
   template <class X>
   auto forward(const X& x) const {
     using T = typename X::Scalar;
-    return smaller(larger(x, filled(x, static_cast<T>(low))), filled(x, static_cast<T>(high)));
+    if constexpr (std::is_same_v<T, Index>) {  // the whole numbers in between
+      return smaller(larger(x, filled(x, convert<T>(std::ceil(low)))),
+                     filled(x, convert<T>(std::floor(high))));
+    } else {
+      return smaller(larger(x, filled(x, static_cast<T>(low))), filled(x, static_cast<T>(high)));
+    }
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return where((x >= low) * (x <= high), g, 0);
@@ -403,7 +422,10 @@ Tensor multiply(const Operand& a, const Operand& b) {
   if (a.tensor() == nullptr && is_floating_tensor(b)) return scale(b, a.number());
   return apply<Multiply>(a, b);
 }
-Tensor divide(const Operand& a, const Operand& b) { return apply<Divide>(a, b); }
+Tensor divide(const Operand& a, const Operand& b) {
+  if (b.tensor() == nullptr && is_floating_tensor(a)) return apply(DivideByNumber{b.number()}, {a});
+  return apply<Divide>(a, b);
+}
 Tensor negative(const Operand& x) { return apply<Negative>(x); }
 Tensor equal(const Operand& a, const Operand& b) { return apply<Equal>(a, b); }
 Tensor not_equal(const Operand& a, const Operand& b) { return apply<NotEqual>(a, b); }
@@ -440,23 +462,24 @@ Tensor where(const Operand& condition, const Operand& a, const Operand& b) {
   return apply<Where>(condition, a, b);
 }
 Tensor clamp(const Operand& x, double low, double high) {
-  if (!(low <= high)) throw ValueError(fmt::format("clamp: low {} is not at most high {}", low, high));
+  if (!(low <= high))
+    refuse<ValueError>("clamp", {x}, fmt::format("low {} is not at most high {}", low, high));
   return apply(Clamp{low, high}, {x});
 }
 
 std::vector<const Operation*> elementwise_operations() {
-  return {&operation_of<Subtract>(),      &operation_of<Multiply>(), &operation_of<Scale>(),
-          &operation_of<Divide>(),        &operation_of<Negative>(), &operation_of<Equal>(),
-          &operation_of<NotEqual>(),      &operation_of<Less>(),     &operation_of<LessEqual>(),
-          &operation_of<Sign>(),          &operation_of<Abs>(),      &operation_of<Exp>(),
-          &operation_of<Expm1>(),         &operation_of<Log>(),      &operation_of<Log1p>(),
-          &operation_of<Sqrt>(),          &operation_of<Square>(),   &operation_of<Power>(),
-          &operation_of<PowerOfNumber>(), &operation_of<Sin>(),      &operation_of<Cos>(),
-          &operation_of<Tanh>(),          &operation_of<TanhVjp>(),  &operation_of<Sigmoid>(),
-          &operation_of<SigmoidVjp>(),    &operation_of<Relu>(),     &operation_of<ReluVjp>(),
-          &operation_of<Softplus>(),      &operation_of<Erf>(),      &operation_of<Maximum>(),
-          &operation_of<Minimum>(),       &operation_of<Prefer>(),   &operation_of<Where>(),
-          &operation_of<Clamp>()};
+  return {&operation_of<Subtract>(),  &operation_of<Multiply>(),       &operation_of<Scale>(),
+          &operation_of<Divide>(),    &operation_of<DivideByNumber>(), &operation_of<Negative>(),
+          &operation_of<Equal>(),     &operation_of<NotEqual>(),       &operation_of<Less>(),
+          &operation_of<LessEqual>(), &operation_of<Sign>(),           &operation_of<Abs>(),
+          &operation_of<Exp>(),       &operation_of<Expm1>(),          &operation_of<Log>(),
+          &operation_of<Log1p>(),     &operation_of<Sqrt>(),           &operation_of<Square>(),
+          &operation_of<Power>(),     &operation_of<PowerOfNumber>(),  &operation_of<Sin>(),
+          &operation_of<Cos>(),       &operation_of<Tanh>(),           &operation_of<TanhVjp>(),
+          &operation_of<Sigmoid>(),   &operation_of<SigmoidVjp>(),     &operation_of<Relu>(),
+          &operation_of<ReluVjp>(),   &operation_of<Softplus>(),       &operation_of<Erf>(),
+          &operation_of<Maximum>(),   &operation_of<Minimum>(),        &operation_of<Prefer>(),
+          &operation_of<Where>(),     &operation_of<Clamp>()};
 }
 
 }  // namespace gradweave

@@ -1,6 +1,7 @@
 // Arithmetic, comparison and functions of each element. Inputs broadcast and are promoted as in NumPy; a
 // number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn int64 and bool
-// into float32.
+// into float32. They are within 6 units in the last place (tests/ops/accuracy.cpp has the bound of each);
+// what would be smaller than the smallest normal number may come out as 0. Whole numbers must not overflow.
 #pragma once
 #include <gradweave/graph/algebra.hpp>
 
@@ -31,14 +32,14 @@ inline Tensor operator<=(const Operand& a, const Operand& b) { return less_equal
 inline Tensor operator>(const Operand& a, const Operand& b) { return greater(a, b); }
 inline Tensor operator>=(const Operand& a, const Operand& b) { return greater_equal(a, b); }
 
-/// -1, 0 or 1; its derivative is zero.
+/// -1, 0 or 1, and 0 for NaN; its derivative is zero.
 Tensor sign(const Operand& x);
 /// The derivative at 0 is 0.
 Tensor abs(const Operand& x);
 Tensor exp(const Operand& x);
 /// exp(x) - 1, exact near 0.
 Tensor expm1(const Operand& x);
-/// The natural logarithm; -inf at 0, NaN below.
+/// The natural logarithm; -inf at 0, NaN below. Numbers smaller than the smallest normal one count as that.
 Tensor log(const Operand& x);
 /// log(1 + x), exact near 0.
 Tensor log1p(const Operand& x);
@@ -65,8 +66,8 @@ Tensor maximum(const Operand& a, const Operand& b);
 Tensor minimum(const Operand& a, const Operand& b);
 /// a where `condition` (bool), else b. The cotangent goes only to the side that was taken.
 Tensor where(const Operand& condition, const Operand& a, const Operand& b);
-/// x limited to [low, high]; the derivative is 1 inside and on the limits, 0 outside. Throws ValueError when
-/// low > high.
+/// x limited to [low, high], whole numbers to the whole ones in it; the derivative is 1 inside and on the
+/// limits, 0 outside. Throws ValueError when low > high.
 Tensor clamp(const Operand& x, double low, double high);
 
 std::vector<const Operation*> elementwise_operations();

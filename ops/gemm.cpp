@@ -276,6 +276,19 @@ void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Str
   } else if (n == 1) {
     b.col == 1 ? row_times(k, m, a, b, out)
                : times_column(m, k, {b.data, b.col, b.row}, {a.data, a.col, 1}, out);
+  } else if (k == 1 && b.col == 1) {
+    for (Index i = 0; i < count; ++i, out += m) {
+      const T factor = *a.from(i, 0).data;
+      for (Index j = 0; j < m; ++j) out[j] = factor * b.data[j];
+    }
+  } else if (n * k * m <= small && m < 4) {
+    for (Index i = 0; i < count; ++i) {
+      for (Index j = 0; j < m; ++j) {
+        T total = 0;
+        for (Index l = 0; l < k; ++l) total += *a.from(i, l).data * *b.from(l, j).data;
+        *out++ = total;
+      }
+    }
   } else if (n * k * m <= small) {
     for (Index i = 0; i < count; ++i, out += m) {
       std::fill_n(out, m, T(0));

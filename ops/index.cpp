@@ -7,17 +7,16 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
 
 Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
 
-void check_index(std::string_view op, Index index, Index size, Index position) {
-  if (index < 0 || index >= size) {
-    throw ValueError(
-        fmt::format("{}: index {} at position {} is outside [0, {})", op, index, position, size));
-  }
+void check_index(Index index, Index size, Index position) {
+  if (index < 0 || index >= size)
+    throw ValueError(fmt::format("index {} at position {} is outside [0, {})", index, position, size));
 }
 
 struct Take {
@@ -39,7 +38,7 @@ struct Take {
     for (Index row = 0; row < rows.count; ++row) {
       const Index outer = (rows.first + row) / count, i = (rows.first + row) % count;
       const Index index = indices.as<Index>()[i];
-      check_index(name, index, size, i);
+      check_index(index, size, i);
       std::copy_n(x.as<std::byte>() + (outer * size + index) * bytes, bytes,
                   rows.as<std::byte>() + row * bytes);
     }
@@ -73,7 +72,7 @@ struct TakeVjp {
     const auto at = static_cast<std::size_t>(axis);
     const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)),
                 count = indices.size();
-    for (Index i = 0; i < count; ++i) check_index(name, indices.as<Index>()[i], size, i);
+    for (Index i = 0; i < count; ++i) check_index(indices.as<Index>()[i], size, i);
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
       for (Index o = 0; o < outer; ++o) {
@@ -107,7 +106,7 @@ struct OneHot {
     return {Shape(Dims(sizes)), dtype};
   }
   void forward(const Array& y, const Array& labels) const {
-    for (Index i = 0; i < labels.size(); ++i) check_index(name, labels.as<Index>()[i], classes, i);
+    for (Index i = 0; i < labels.size(); ++i) check_index(labels.as<Index>()[i], classes, i);
     dispatch(dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
       for (Index i = 0; i < labels.size(); ++i) y.as<T>()[i * classes + labels.as<Index>()[i]] = T(1);
@@ -133,8 +132,7 @@ struct Arange {
 }  // namespace
 
 Tensor take(const Operand& x, const Operand& indices, Index axis) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("take: from a tensor");
-  return apply(Take{static_cast<Index>(normalize_axis(axis, x.tensor()->rank()))}, {x, indices});
+  return apply(Take{static_cast<Index>(axis_of(x, axis, "take"))}, {x, indices});
 }
 Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
   return apply(OneHot{classes, dtype}, {labels});

@@ -8,6 +8,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -24,12 +25,21 @@ struct MatrixAt {
   MatrixAt transposed() const { return {{at.data, at.col, at.row}, cols, rows}; }
 };
 
+// A matrix that is no batch.
+template <class T>
+MatrixAt<T> matrix_of(const Array& x, bool transposed) {
+  const Index rows = x.shape[0], cols = x.shape[1];
+  const MatrixAt<T> matrix{
+      {x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
+  return transposed ? matrix.transposed() : matrix;
+}
+
 // Where each matrix of a batch lies, repeating along axes of size 1.
 template <class T>
 class Batch {
  public:
   Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = x.row_major() && x.shape.size() == 2 ? Shape{x.shape[1], 1} : row_major(x.shape);
+    const Shape packed = row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
     first_ = {{x.as<const T>(), strides[r - 2], strides[r - 1]}, x.shape[r - 2], x.shape[r - 1]};
@@ -89,6 +99,10 @@ struct MatMul {
   // Of the rows of all matrices of the batch, one behind the other.
   void forward(const Rows& rows, const Array& y, const Array& a, const Array& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
+      if (a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major()) {
+        const MatrixAt<T> l = matrix_of<T>(a, transpose_a), r = matrix_of<T>(b, transpose_b);
+        return gemm(l.rows, rows.first, rows.count, l.cols, r.cols, l.at, r.at, rows.as<T>());
+      }
       const Dims batch = y.shape.first(y.shape.size() - 2);
       const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
       const Index n = y.shape[y.shape.size() - 2];
@@ -107,11 +121,13 @@ struct MatMul {
     return m * k / 40 + m / 8;
   }
   // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
-  // anew.
-  static Index part_rows(const Array& y, const Array&, const Array&) {
+  // anew, unless so little is done with b that what follows had better find the rows in the first cache.
+  Index part_rows(const Array& y, const Array& a, const Array&) const {
+    const Index m = std::max<Index>(y.shape.back(), 1), n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
+    const Index k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
+    if (k == 1) return std::max<Index>(4096 / m, 1);
     constexpr Index elements = 0x10000, least = 64;
-    const Index n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
-    const Index rows = std::max(elements / std::max<Index>(y.shape.back(), 1), least);
+    const Index rows = std::max(elements / m, least);
     return rows > n ? rows / n * n : rows;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
@@ -142,15 +158,12 @@ Tensor absorb_transpose(const Tensor& x, bool& transposed) {
 
 Tensor matmul(const Operand& left, const Operand& right) {
   if (left.tensor() == nullptr || right.tensor() == nullptr)
-    throw ShapeError("matmul takes tensors, not numbers");
-  const Tensor &a = *left.tensor(), &b = *right.tensor();
+    refuse<ShapeError>("matmul", {left, right}, "a number is not a matrix; use *");
+  const Tensor &a = tensor_of(left, "matmul"), &b = tensor_of(right, "matmul");
   const std::size_t ra = a.rank(), rb = b.rank();
-  if (ra == 0 || rb == 0) {
-    throw ShapeError(fmt::format("matmul of {} with {}: a scalar is not a matrix; use *",
-                                 to_string(a.shape()), to_string(b.shape())));
-  }
+  if (ra == 0 || rb == 0) refuse<ShapeError>("matmul", {left, right}, "a scalar is not a matrix; use *");
   const std::source_location at = left.where();
-  if (ra == 1) return squeeze(matmul(Operand(expand_dims(a, 0), at), right), -2);
+  if (ra == 1) return squeeze(matmul(Operand(expand_dims(a, 0), at), right), rb == 1 ? -1 : -2);
   if (rb == 1) return squeeze(matmul(left, Operand(expand_dims(b, 1), at)), -1);
   if (ra > 2 && rb == 2 && a.numel() != 0) {  // one product of all rows instead of a batch of them
     const Shape shape = a.shape();
@@ -164,8 +177,7 @@ Tensor matmul(const Operand& left, const Operand& right) {
 }
 
 Tensor linear(const Operand& x, const Operand& weight) {
-  const bool plain = x.tensor() != nullptr && weight.tensor() != nullptr && x.tensor()->rank() == 2 &&
-                     weight.tensor()->rank() == 2;
+  const bool plain = tensor_of(x, "linear").rank() == 2 && tensor_of(weight, "linear").rank() == 2;
   if (plain) return product(x, weight, false, true);
   return matmul(x, transpose(weight));
 }

@@ -10,8 +10,8 @@ namespace gradweave {
 /// inner sizes differ or an operand is a scalar.
 Tensor matmul(const Operand& left, const Operand& right);
 
-/// x W^T, the product of a dense layer: x (..., in), weight (out, in), result (..., out). As PyTorch's `linear` without
-/// bias. Throws ShapeError when the sizes `in` differ or the weight is no matrix.
+/// x W^T, the product of a dense layer: x (..., in), weight (out, in), result (..., out). As PyTorch's
+/// `linear` without bias. Throws ShapeError when the sizes `in` differ or the weight is no matrix.
 Tensor linear(const Operand& x, const Operand& weight);
 
 std::vector<const Operation*> matmul_operations();

@@ -99,13 +99,18 @@ std::uint64_t Generator::below(std::uint64_t bound) {
 Tensor random_uniform(const Shape& shape, Generator& generator, double low, double high, DType dtype) {
   require_floating("random_uniform", dtype);
   if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
+  if (!std::isfinite(high - low))
+    throw ValueError(fmt::format("random_uniform: from {} to {} is too far", low, high));
   return apply(RandomUniform{generator.seed(), generator.advance(count_of(shape)), low, high, shape, dtype},
                {});
 }
 
 Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
   require_floating("random_normal", dtype);
-  if (!(std >= 0)) throw ValueError(fmt::format("random_normal: std {} is negative", std));
+  if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean)) {
+    throw ValueError(
+        fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std));
+  }
   return apply(RandomNormal{generator.seed(), generator.advance(count_of(shape)), mean, std, shape, dtype},
                {});
 }

@@ -28,10 +28,12 @@ class Generator {
   std::uint64_t offset_ = 0;
 };
 
-/// Uniform in [low, high).
+/// Uniform in [low, high). Throws ValueError unless low < high, both finite and a finite distance apart;
+/// DTypeError unless the dtype is floating.
 Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
                       DType dtype = DType::float32);
-/// Normal (Box and Muller's transform, 1958).
+/// Normal (Box and Muller's transform, 1958). Throws ValueError unless both are finite and std >= 0;
+/// DTypeError unless the dtype is floating.
 Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1,
                      DType dtype = DType::float32);
 

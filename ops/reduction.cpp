@@ -10,6 +10,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/reduce.hpp>
+#include <gradweave/graph/refuse.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -55,48 +56,56 @@ Tensor extremum_vjp(const Tensor& g, const Tensor& x, const Tensor& y, unsigned 
 }
 
 struct Max {
-  unsigned axes;
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "max";
   Spec infer(const Spec& x) const {
-    require_elements(x, axes);
+    require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
   void forward(const Rows& rows, const Array&, const Array& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+      reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
   Index row_cost(const Array& y, const Array& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
+    return extremum_vjp(g, x, y, axes.bits);
+  }
   static SamplesOf<Max> samples() {
-    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
   }
 };
 
 struct Min {
-  unsigned axes;
+  AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "min";
   Spec infer(const Spec& x) const {
-    require_elements(x, axes);
+    require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
   void forward(const Rows& rows, const Array&, const Array& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
+      reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const { return reduced_width(x.shape, axes, y.size()); }
+  Index row_width(const Array& y, const Array& x) const {
+    return reduced_width(x.shape, axes.bits, y.size());
+  }
   Index row_cost(const Array& y, const Array& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const { return extremum_vjp(g, x, y, axes); }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
+    return extremum_vjp(g, x, y, axes.bits);
+  }
   static SamplesOf<Min> samples() {
-    return {{{0b10, {2}}, {uniform(-2, 2)}}, {{0b01, {1, 3}}, {uniform(-2, 2)}}};
+    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
   }
 };
 
@@ -183,18 +192,12 @@ struct Reduction {
   Index count = 1;  // elements joined into one
 };
 
-const Tensor& tensor_of(const Operand& x, std::string_view op) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", op));
-  return *x.tensor();
-}
-
 Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdims) {
   const Shape shape = tensor_of(x, op).shape();
   Reduction r;
   for (Index axis : axes) {
-    const unsigned bit = 1U << normalize_axis(axis, shape.rank());
-    if ((r.axes & bit) != 0)
-      throw ShapeError(fmt::format("{} of {}: axis {} is named twice", op, to_string(shape), axis));
+    const unsigned bit = 1U << axis_of(x, axis, op);
+    if ((r.axes & bit) != 0) refuse<ShapeError>(op, {x}, fmt::format("axis {} is named twice", axis));
     r.axes |= bit;
   }
   if (axes.size() == 0) r.axes = (1U << shape.rank()) - 1;
@@ -209,7 +212,7 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
 }
 
 Operand as_floating(const Operand& x, Tensor& keep) {
-  if (is_floating(x.tensor()->dtype())) return x;
+  if (x.tensor() == nullptr || !*x.tensor() || is_floating(x.tensor()->dtype())) return x;
   keep = cast(x, DType::float32);
   return Operand(keep, x.where());
 }
@@ -224,18 +227,17 @@ Tensor sum(const Operand& x, Axes axes, bool keepdims) {
 Tensor mean(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
-  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) *
-         (1.0 / static_cast<double>(r.count));
+  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) / static_cast<double>(r.count);
 }
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("max", x, axes, keepdims);
-  return apply(Max{r.axes, r.result}, {x});
+  return apply(Max{{r.axes}, r.result}, {x});
 }
 
 Tensor min(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("min", x, axes, keepdims);
-  return apply(Min{r.axes, r.result}, {x});
+  return apply(Min{{r.axes}, r.result}, {x});
 }
 
 Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
@@ -243,7 +245,8 @@ Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
   Tensor keep;
   const Operand values = as_floating(x, keep);
   const Tensor deviation = values - mean(values, axes, true);
-  return sum_axes(square(deviation), r.axes, r.result) / static_cast<double>(r.count - correction);
+  return sum_axes(square(deviation), r.axes, r.result) /
+         static_cast<double>(std::max<Index>(r.count - correction, 0));
 }
 
 Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {

@@ -21,7 +21,7 @@ Tensor max(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// propagates.
 Tensor min(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's
-/// default).
+/// default); NaN or infinity when that is not positive.
 Tensor var(const Operand& x, Axes axes = {}, bool keepdims = false, Index correction = 0);
 /// log(sum(exp(x))), without overflow.
 Tensor logsumexp(const Operand& x, Axes axes = {}, bool keepdims = false);

@@ -7,11 +7,12 @@
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
 
-Shape strides_of(const Array& x) { return x.row_major() ? row_major(x.shape) : Shape(x.strides); }
+Shape strides_of(const Array& x) { return x.row_major() ? row_major(x.shape) : Shape::of_strides(x.strides); }
 
 Tensor permute_checked(const Operand& x, const Shape& axes);
 
@@ -167,11 +168,6 @@ Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
   return end == first.size ? concat(pieces, first.axis) : Tensor();
 }
 
-const Tensor& tensor_of(const Operand& x, std::string_view op) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", op));
-  return *x.tensor();
-}
-
 Tensor permute_checked(const Operand& x, const Shape& axes) {
   Node* node = x.tensor()->node();
   // Undoing a permutation gives back what was permuted.
@@ -195,7 +191,7 @@ Tensor transpose(const Operand& x, Index axis0, Index axis1) {
   const std::size_t rank = tensor_of(x, "transpose").rank();
   std::array<Index, max_rank> axes{};
   std::iota(axes.begin(), axes.end(), 0);
-  std::swap(axes[normalize_axis(axis0, rank)], axes[normalize_axis(axis1, rank)]);
+  std::swap(axes[axis_of(x, axis0, "transpose")], axes[axis_of(x, axis1, "transpose")]);
   return permute_checked(x, Shape(Dims(axes.data(), rank)));
 }
 
@@ -214,20 +210,20 @@ Tensor untransposed(const Tensor& x) {
 Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
   const std::size_t rank = tensor_of(x, "permute").rank();
   std::vector<Index> normalized;
-  for (Index axis : axes) normalized.push_back(static_cast<Index>(normalize_axis(axis, rank)));
+  for (Index axis : axes) normalized.push_back(static_cast<Index>(axis_of(x, axis, "permute")));
   std::vector<Index> all(rank);
   std::iota(all.begin(), all.end(), 0);
   if (!std::is_permutation(all.begin(), all.end(), normalized.begin(), normalized.end())) {
-    throw ShapeError(fmt::format("permute: {} is not a permutation of {} axes", to_string(normalized), rank));
+    refuse<ShapeError>("permute", {x},
+                       fmt::format("{} is not a permutation of its axes", to_string(normalized)));
   }
   return permute_checked(x, Shape(Dims(normalized)));
 }
 
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) {
-  const Tensor& tensor = tensor_of(x, "slice");
-  const std::size_t at = normalize_axis(axis, tensor.rank());
-  const Index size = tensor.shape()[at];
-  if (step <= 0) throw ValueError(fmt::format("slice: step {} is not positive", step));
+  const std::size_t at = axis_of(x, axis, "slice");
+  const Index size = x.tensor()->size(axis);
+  if (step <= 0) refuse<ValueError>("slice", {x}, fmt::format("step {} is not positive", step));
   const auto limit = [&](Index position) {
     return std::clamp(position < 0 ? position + size : position, Index{0}, size);
   };
@@ -237,28 +233,28 @@ Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) 
 }
 
 Tensor select(const Operand& x, Index axis, Index index) {
-  const Tensor& tensor = tensor_of(x, "select");
-  const std::size_t at = normalize_axis(axis, tensor.rank());
-  const Index size = tensor.shape()[at];
+  const std::size_t at = axis_of(x, axis, "select");
+  const Index size = x.tensor()->size(axis);
   if (index < -size || index >= size) {
-    throw ValueError(fmt::format("select: index {} is outside axis {} of size {}", index, axis, size));
+    refuse<ValueError>("select", {x},
+                       fmt::format("index {} is outside axis {} of size {}", index, axis, size));
   }
   const Index start = index < 0 ? index + size : index;
-  return drop_axis(Operand(slice(x, static_cast<Index>(at), start, start + 1), x.where()), at);
+  return drop_axis(Operand(slice(x, axis, start, start + 1), x.where()), at);
 }
 
 Tensor expand_dims(const Operand& x, Index axis) {
-  const Shape shape = tensor_of(x, "expand_dims").shape();
+  const auto at = static_cast<std::ptrdiff_t>(axis_of(x, axis, "expand_dims", 1));
+  const Shape shape = x.tensor()->shape();
   std::vector<Index> sizes(shape.begin(), shape.end());
-  sizes.insert(sizes.begin() + static_cast<std::ptrdiff_t>(normalize_axis(axis, shape.rank() + 1)), 1);
+  sizes.insert(sizes.begin() + at, 1);
   return reshape(x, Dims(sizes));
 }
 
 Tensor squeeze(const Operand& x, Index axis) {
-  const Shape shape = tensor_of(x, "squeeze").shape();
-  const std::size_t at = normalize_axis(axis, shape.rank());
-  if (shape[at] != 1)
-    throw ShapeError(fmt::format("squeeze of {}: axis {} has size {}", to_string(shape), axis, shape[at]));
+  const std::size_t at = axis_of(x, axis, "squeeze");
+  const Index size = x.tensor()->size(axis);
+  if (size != 1) refuse<ShapeError>("squeeze", {x}, fmt::format("axis {} has size {}, not 1", axis, size));
   return drop_axis(x, at);
 }
 
@@ -269,22 +265,23 @@ Tensor squeeze(const Operand& x) {
   return reshape(x, Dims(sizes));
 }
 
-Tensor concat(std::span<const Tensor> parts, Index axis) {
-  if (parts.empty()) throw ShapeError("concat of no tensors");
-  const std::size_t at = normalize_axis(axis, tensor_of(parts[0], "concat").rank());
-  return apply_all(Concat{static_cast<Index>(at)}, std::vector<Operand>(parts.begin(), parts.end()));
+Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location where) {
+  std::vector<Operand> operands;
+  for (const Tensor& part : parts) operands.emplace_back(part, where);
+  if (operands.empty()) throw ShapeError(situated("concat", {}, "there are no parts"));
+  return apply_all(Concat{static_cast<Index>(axis_of(operands[0], axis, "concat"))}, operands);
 }
-Tensor concat(std::initializer_list<Tensor> parts, Index axis) {
-  return concat(std::span(parts.begin(), parts.size()), axis);
+Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
+  return concat(std::span(parts.begin(), parts.size()), axis, where);
 }
 
-Tensor stack(std::span<const Tensor> parts, Index axis) {
+Tensor stack(std::span<const Tensor> parts, Index axis, std::source_location where) {
   std::vector<Tensor> expanded;
-  for (const Tensor& part : parts) expanded.push_back(expand_dims(part, axis));
-  return concat(expanded, axis);
+  for (const Tensor& part : parts) expanded.push_back(expand_dims(Operand(part, where), axis));
+  return concat(expanded, axis, where);
 }
-Tensor stack(std::initializer_list<Tensor> parts, Index axis) {
-  return stack(std::span(parts.begin(), parts.size()), axis);
+Tensor stack(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
+  return stack(std::span(parts.begin(), parts.size()), axis, where);
 }
 
 std::vector<const Operation*> shape_operations() {

@@ -26,11 +26,15 @@ Tensor squeeze(const Operand& x, Index axis);
 /// Drops all axes of size 1.
 Tensor squeeze(const Operand& x);
 /// Joins tensors along an axis; their other sizes must agree.
-Tensor concat(std::span<const Tensor> parts, Index axis = 0);
-Tensor concat(std::initializer_list<Tensor> parts, Index axis = 0);
+Tensor concat(std::span<const Tensor> parts, Index axis = 0,
+              std::source_location where = std::source_location::current());
+Tensor concat(std::initializer_list<Tensor> parts, Index axis = 0,
+              std::source_location where = std::source_location::current());
 /// Joins tensors of one shape along a new axis.
-Tensor stack(std::span<const Tensor> parts, Index axis = 0);
-Tensor stack(std::initializer_list<Tensor> parts, Index axis = 0);
+Tensor stack(std::span<const Tensor> parts, Index axis = 0,
+             std::source_location where = std::source_location::current());
+Tensor stack(std::initializer_list<Tensor> parts, Index axis = 0,
+             std::source_location where = std::source_location::current());
 
 std::vector<const Operation*> shape_operations();
 

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/refuse.hpp>
+#include <gradweave/ops/elementary.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/reduction.hpp>
 #include <gradweave/ops/shape.hpp>
@@ -30,7 +32,7 @@ template <class T>
 void softmax_row(Block<T> y, ConstBlock<T> x, T scale) {
   y = x * scale;
   const T largest = y.template maxCoeff<Eigen::PropagateNaN>();
-  y = (y - largest).exp();
+  y = exp_of(y - largest);
   y *= T(1) / y.sum();
 }
 
@@ -146,9 +148,7 @@ Tensor log_softmax_vjp(const Operand& g, const Operand& y) { return apply<LogSof
 // The kernels run along the last axis: another one is swapped with it.
 template <class Op>
 Tensor along(const Operand& x, Index axis) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError(fmt::format("{} takes a tensor", Op::name));
-  const std::size_t rank = x.tensor()->rank();
-  if (normalize_axis(axis, rank) + 1 == rank) return apply<Op>(x);
+  if (axis_of(x, axis, Op::name) + 1 == x.tensor()->rank()) return apply<Op>(x);
   return transpose(apply<Op>(Operand(transpose(x, axis, -1), x.where())), axis, -1);
 }
 

@@ -76,5 +76,14 @@ TEST_CASE("gradients through Eigen matrices", "[eigen]") {
   CHECK(as_matrix<double>(g).isApprox(Eigen::MatrixXd::Ones(3, 2) * b.transpose()));
 }
 
+TEST_CASE("Eigen matrices without elements", "[eigen]") {
+  const Tensor none = variable(Eigen::MatrixXf(0, 3));
+  CHECK(none.is_evaluated());
+  CHECK((none + 1).to_vector().empty());
+  CHECK(gradients(sum(none), {none})[0].shape() == Shape{0, 3});
+  CHECK(as_matrix<float>(none).cols() == 3);
+  CHECK(constant(Eigen::VectorXd()).shape() == Shape{0});
+}
+
 }  // namespace
 }  // namespace gradweave

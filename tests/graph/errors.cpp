@@ -1,4 +1,6 @@
 // Errors say what was given, what was expected, where in the network, and on which line.
+#include <cmath>
+
 #include <gradweave/graph/scope.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -102,6 +104,92 @@ TEST_CASE("wrong axes, dtypes and numbers", "[errors]") {
 TEST_CASE("every kind of error is an Error and a std::runtime_error", "[errors]") {
   CHECK_THROWS_AS(zeros({-1}), Error);
   CHECK_THROWS_AS(zeros({-1}), std::runtime_error);
+}
+
+// What every refusal looks like, whichever function found the fault: op, operands, reason, line.
+TEST_CASE("wrong arguments are refused with op, operands and line", "[errors]") {
+  const Tensor x = zeros({2, 3}), nothing;
+  struct Row {
+    std::string message;
+    const char* op_and_operands;
+    const char* reason;
+  };
+  const Row rows[] = {
+      {message_of([&] { sum(x, {2}); }), "sum of float32 (2, 3): ", "axis 2 is outside a tensor of 2 axes"},
+      {message_of([&] {
+         mean(x, {0, 0});
+       }),
+       "mean of float32 (2, 3): ", "axis 0 is named twice"},
+      {message_of([&] { argmax(x, -3); }), "argmax of float32 (2, 3): ", "axis -3"},
+      {message_of([&] { transpose(x, 0, 5); }), "transpose of float32 (2, 3): ", "axis 5"},
+      {message_of([&] {
+         permute(x, {0, 0});
+       }),
+       "permute of float32 (2, 3): ", "(0, 0) is not a permutation"},
+      {message_of([&] { slice(x, 4, 0, 1); }), "slice of float32 (2, 3): ", "axis 4"},
+      {message_of([&] { slice(x, 0, 0, 1, -1); }), "slice of float32 (2, 3): ", "step -1 is not positive"},
+      {message_of([&] { select(x, 1, 3); }),
+       "select of float32 (2, 3): ", "index 3 is outside axis 1 of size 3"},
+      {message_of([&] { expand_dims(x, 4); }), "expand_dims of float32 (2, 3): ", "axis 4"},
+      {message_of([&] { squeeze(x, 0); }), "squeeze of float32 (2, 3): ", "axis 0 has size 2"},
+      {message_of([&] {
+         reshape(x, {-1, 4});
+       }),
+       "reshape of float32 (2, 3): ", "no size for -1"},
+      {message_of([&] { reshape(x, {-2}); }), "reshape of float32 (2, 3): ", "must not be negative"},
+      {message_of([&] {
+         concat({x, zeros({2, 4})});
+       }),
+       "concat of float32 (2, 3) with float32 (2, 4): ", "differ"},
+      {message_of([&] {
+         stack({x, x}, 9);
+       }),
+       "expand_dims of float32 (2, 3): ", "axis 9"},
+      {message_of([&] { clamp(x, 2, 1); }), "clamp of float32 (2, 3): ", "low 2 is not at most high 1"},
+      {message_of([&] { matmul(x, constant(1)); }), "matmul of float32 (2, 3) with float32 (): ", "scalar"},
+      {message_of([&] { take(x, 0.5); }),
+       "take of float32 (2, 3) with float32 (): ", "operand 1 must be int64"},
+      {message_of([&] { exp(nothing); }), "exp of an empty Tensor: ", "has no shape"},
+      {message_of([&] { x + nothing; }), "add of float32 (2, 3) with an empty Tensor: ", "has no shape"},
+      {message_of([&] { sum(nothing); }), "sum of an empty Tensor: ", "not empty"},
+      {message_of([&] { reshape(1, {1}); }), "reshape of int64 (): ", "not a number"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.message);
+    CHECK(row.message.starts_with(row.op_and_operands));
+    CHECK_THAT(row.message, ContainsSubstring(row.reason));
+    CHECK_THAT(row.message, ContainsSubstring("(errors.cpp:"));
+  }
+}
+
+TEST_CASE("errors of the evaluation say where the node was built", "[errors]") {
+  Tensor bad;
+  unsigned line = 0;
+  {
+    const Scope scope("lookup");
+    line = __LINE__ + 1;
+    bad = take(zeros({2}), constant({7}, DType::int64));
+  }
+  const std::string message = message_of([&] { sum(exp(bad)).item(); });
+  CHECK(message ==
+        "module \"lookup\": take of float32 (2,) with int64 (1,): index 7 at position 0 is outside [0, 2) "
+        "(errors.cpp:" +
+            std::to_string(line) + ")");
+}
+
+TEST_CASE("after an error in an evaluation everything else goes on", "[errors]") {
+  const Tensor x = variable({1, 2}), good = exp(x);
+  const Tensor bad = sum(take(good, constant({5}, DType::int64))) + sum(good);
+  for (int again = 0; again < 3; ++again) CHECK_THROWS_AS(bad.item(), ValueError);
+  CHECK_FALSE(bad.is_evaluated());
+  CHECK(sum(good).item() == Approx(std::exp(1.0) + std::exp(2.0)));
+  CHECK(gradients(sum(good), {x})[0].to_vector() == good.to_vector());
+}
+
+TEST_CASE("memory that is not there is an error that names the op", "[errors]") {
+  const Tensor huge = broadcast_to(constant(1), {Index{1} << 40});
+  CHECK_THAT(message_of([&] { eval(huge + 1); }),
+             ContainsSubstring("add of float32 (1099511627776,)") && ContainsSubstring("out of memory"));
 }
 
 }  // namespace

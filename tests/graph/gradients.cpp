@@ -180,6 +180,14 @@ TEST_CASE("a gradient can be learnt from: the derivative of a gradient's norm", 
   check_values(gradients(sum(g * g), {x})[0], {36, 36 * 8.0});  // of 9x^4
 }
 
+TEST_CASE("zeros for what is not connected, when asked for", "[gradients]") {
+  const Tensor x = variable({1, 2}), y = variable({3});
+  for (const Tensor& z : {sum(constant({1, 2})), y, sum(y), sum(cast(x, DType::int64))}) {
+    CHECK_THROWS_AS(gradients(z, {x}), GraphError);
+    CHECK(gradients(z, {x}, {}, Unconnected::zeros)[0].to_vector() == std::vector<float>{0, 0});
+  }
+}
+
 std::size_t count_ops(const Tensor& y, std::string_view name) {
   const auto order = topological_order<FollowAll>(std::span(&y, 1));
   return static_cast<std::size_t>(

@@ -1,5 +1,7 @@
 #include <gradweave/graph/tensor.hpp>
 
+#include <cmath>
+#include <limits>
 #include <sstream>
 
 #include <gradweave/ops/ops.hpp>
@@ -129,6 +131,33 @@ TEST_CASE("tensors print like NumPy's arrays", "[tensor]") {
   std::ostringstream text;
   text << constant({1, 2}) + 1;
   CHECK(text.str() == "float32 (2,) [2, 3]");
+}
+
+TEST_CASE("printing reads only what it shows", "[tensor]") {
+  const std::string text = to_string(broadcast_to(constant({{1}, {2}}), {2, Index{1} << 50}));
+  CHECK(text == "float32 (2, 1125899906842624) [[1, 1, 1, ..., 1, 1, 1],\n [2, 2, 2, ..., 2, 2, 2]]");
+  CHECK(to_string(transpose(constant({{1, 2}, {3, 4}}))) == "float32 (2, 2) [[1, 3],\n [2, 4]]");
+  CHECK(to_string(-constant({std::nan(""), std::numeric_limits<double>::infinity()})) ==
+        "float32 (2,) [ nan, -inf]");
+}
+
+TEST_CASE("reading as whole numbers saturates, and NaN is 0", "[tensor]") {
+  const Tensor x = constant({1e30, -1e30, std::nan(""), 1.9}, DType::float64);
+  constexpr Index high = std::numeric_limits<Index>::max(), low = std::numeric_limits<Index>::min();
+  CHECK(x.to_vector<Index>() == std::vector<Index>{high, low, 0, 1});
+  CHECK(x.to_vector<int>() ==
+        std::vector<int>{std::numeric_limits<int>::max(), std::numeric_limits<int>::min(), 0, 1});
+  CHECK(constant({1e30, -1e30, std::nan(""), 1.9}, DType::int64).to_vector<Index>() ==
+        std::vector<Index>{high, low, 0, 1});
+  CHECK(constant(-1e30).item<int>() == std::numeric_limits<int>::min());
+}
+
+TEST_CASE("a literal that a double cannot hold is refused, not rounded", "[tensor]") {
+  constexpr Index exact = Index{1} << 53;
+  CHECK(constant({exact}, DType::int64).item<Index>() == exact);
+  CHECK_THROWS_AS(constant({exact + 1}, DType::int64), ValueError);
+  CHECK_THROWS_AS(constant({1}, DType::int64) + (exact + 1), ValueError);
+  CHECK(constant(std::vector<Index>{exact + 1}).item<Index>() == exact + 1);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <gradweave/graph/algebra.hpp>
+
 #include "catch.hpp"
 #include "nn/idx_files.hpp"
 
@@ -182,4 +184,15 @@ TEST_CASE("a loader refuses what cannot be cut into batches", "[nn][data]") {
                     ContainsSubstring("(3, 1)") && ContainsSubstring("(4, 1)"));
   CHECK_THROWS_AS(nn::DataLoader(constant(1), constant(1)), ShapeError);
   CHECK_THROWS_AS(nn::DataLoader(column(3), column(3), {.batch_size = 0}), ValueError);
+}
+
+TEST_CASE("there is nothing behind the last batch", "[nn][data]") {
+  nn::DataLoader loader(zeros({5, 2}), zeros({5}), {.batch_size = 100});
+  CHECK(loader.size() == 1);
+  auto at = loader.begin();
+  CHECK((*at).x.size(0) == 5);
+  ++at;
+  CHECK_THROWS_AS(*at, ValueError);
+  nn::DataLoader none(zeros({5, 2}), zeros({5}), {.batch_size = 100, .drop_last = true});
+  for (auto [x, y] : none) FAIL("a batch of " << x.size(0));
 }

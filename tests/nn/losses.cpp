@@ -130,4 +130,20 @@ TEST_CASE("the ops of losses and updates pass the check of every op", "[nn][loss
   }
 }
 
+TEST_CASE("losses refuse with their name, what they were given, and the line", "[nn][losses]") {
+  const std::string line = ":" + std::to_string(__LINE__ + 1) + ")";
+  const auto unequal = [] { nn::mse_loss(zeros({4, 1}), zeros({4})); };
+  CHECK_THROWS_AS(unequal(), ShapeError);
+  CHECK_THROWS_WITH(unequal(), ContainsSubstring("mse_loss of float32 (4, 1) with float32 (4,)") &&
+                                   ContainsSubstring("reshape") && ContainsSubstring(line));
+  CHECK_THROWS_WITH(
+      nn::cross_entropy(zeros({2, 3}), zeros({2})),
+      ContainsSubstring("cross_entropy of float32 (2, 3) with float32 (2,)") && ContainsSubstring("int64"));
+  CHECK_THROWS_WITH(
+      nn::cross_entropy(zeros({2, 3}), labels({0, 3})).item(),
+      ContainsSubstring("label 3 in row 1 is outside [0, 3)") && ContainsSubstring("losses.cpp:"));
+  CHECK_THROWS_AS(nn::cross_entropy(Tensor(), labels({0})), GraphError);
+  CHECK_THROWS_AS(nn::mse_loss(Tensor(), Tensor()), GraphError);
+}
+
 }  // namespace

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include <gradweave/graph/algebra.hpp>
+
 #include "catch.hpp"
 
 using namespace gradweave;
@@ -55,4 +57,15 @@ TEST_CASE("a label out of range is an error, and nothing of its batch is counted
   CHECK_THROWS_AS(matrix.at(0, 3), ValueError);
   CHECK_THROWS_AS(nn::ConfusionMatrix(0), ValueError);
   CHECK_THROWS_AS(nn::ConfusionMatrix(4).add(logits(), constant({0, 1, 2, 0}, DType::int64)), ShapeError);
+}
+
+TEST_CASE("labels that cannot be right are refused", "[nn][metrics]") {
+  const Tensor logits = zeros({2, 3});
+  CHECK_THROWS_AS(nn::accuracy(logits, constant({0, 3}, DType::int64)), ValueError);
+  CHECK_THROWS_AS(nn::accuracy(logits, constant({0, -1}, DType::int64)), ValueError);
+  CHECK_THROWS_AS(nn::accuracy(logits, constant({0, 1})), DTypeError);
+  nn::ConfusionMatrix matrix(3);
+  CHECK_THROWS_AS(matrix.add(logits, constant({0, 1})), DTypeError);
+  CHECK(matrix.count() == 0);
+  CHECK_THROWS_AS(nn::ConfusionMatrix(Index{1} << 40), ValueError);
 }

@@ -184,4 +184,25 @@ TEST_CASE("an empty parameter says so", "[nn][module]") {
   CHECK_THROWS_AS(nn::Parameter("p", constant({1}, DType::int64)), DTypeError);
 }
 
+TEST_CASE("a module that was moved from can be filled again", "[nn][module]") {
+  nn::Sequential first(nn::Dense(2, 3));
+  const nn::Sequential second = std::move(first);
+  CHECK(first.parameters().empty());
+  first.add(nn::Dense(4, 5));
+  CHECK(first(zeros({1, 4})).shape() == Shape{1, 5});
+  CHECK(second(zeros({1, 2})).shape() == Shape{1, 3});
+}
+
+TEST_CASE("an op with a parameter first knows its line, too", "[nn][module]") {
+  const nn::Parameter w("w", zeros({3, 2}));
+  const std::string line = ":" + std::to_string(__LINE__ + 1) + ")";
+  CHECK_THROWS_WITH(matmul(w, zeros({5, 5})), Catch::Matchers::ContainsSubstring(line));
+}
+
+TEST_CASE("a layer that is given the wrong size says where it was called", "[nn][module]") {
+  const nn::Dense layer(3, 4);
+  const std::string line = ":" + std::to_string(__LINE__ + 1) + ")";
+  CHECK_THROWS_WITH(layer(zeros({5, 7})), Catch::Matchers::ContainsSubstring(line));
+}
+
 }  // namespace

@@ -1,4 +1,6 @@
 // Products of every small shape and some large ones, against sums of whole numbers, which are exact.
+#include <cmath>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -85,6 +87,113 @@ TEST_CASE("operands that repeat along an axis", "[matmul]") {
   CHECK(matmul(broadcast_to(row, {40, 3}), ones_ + 0).to_vector() == std::vector<float>(800, 6));
   const Tensor column = reshape(constant({1, 2, 3}), {3, 1});
   CHECK(matmul(ones({40, 3}) + 0, broadcast_to(column, {3, 20})).to_vector() == std::vector<float>(800, 6));
+}
+
+// ---- Products that one can work out by hand, and NumPy's rules for vectors and batches.
+
+constexpr DType f64 = DType::float64, i64 = DType::int64;
+using Floats = std::vector<float>;
+
+TEST_CASE("the product of two matrices", "[ops][matmul]") {
+  const Tensor a = constant({{1, 2}, {3, 4}, {5, 6}}), b = constant({{1, 0, -1}, {2, 1, 0}});
+  CHECK(matmul(a, b).to_vector() == Floats{5, 2, -1, 11, 4, -3, 17, 6, -5});
+  CHECK(matmul(transpose(b), transpose(a)).to_vector() == Floats{5, 11, 17, 2, 4, 6, -1, -3, -5});
+}
+
+// numpy.matmul's rules, by the shapes that come out.
+TEST_CASE("vectors, matrices and batches", "[ops][matmul]") {
+  struct Row {
+    Shape a, b, result;
+  };
+  const Row rows[] = {
+      {{3}, {3}, {}},
+      {{3}, {3, 4}, {4}},
+      {{2, 3}, {3}, {2}},
+      {{2, 3}, {3, 4}, {2, 4}},
+      {{5, 2, 3}, {3}, {5, 2}},
+      {{3}, {5, 3, 4}, {5, 4}},
+      {{5, 2, 3}, {3, 4}, {5, 2, 4}},
+      {{2, 3}, {5, 3, 4}, {5, 2, 4}},
+      {{9, 5, 7, 4}, {9, 5, 4, 3}, {9, 5, 7, 3}},
+      {{9, 1, 7, 4}, {5, 4, 3}, {9, 5, 7, 3}},
+      {{0, 3}, {3, 4}, {0, 4}},
+      {{2, 0}, {0, 4}, {2, 4}},
+  };
+  for (const Row& row : rows) {
+    INFO(to_string(row.a) << " with " << to_string(row.b));
+    const Tensor y = matmul(ones(row.a), ones(row.b));
+    CHECK(y.shape() == row.result);
+    // Ones times ones: every element counts the inner size.
+    const auto inner = static_cast<float>(row.a[row.a.rank() - 1]);
+    CHECK(y.to_vector() == Floats(static_cast<std::size_t>(numel(row.result)), inner));
+  }
+}
+
+TEST_CASE("products of every size, against the sum of a series", "[ops][matmul]") {
+  // (i + 1) * (j + 1) summed over k = 1..n of k * k: n (n + 1) (2 n + 1) / 6, exact in float64.
+  for (Index n : {1, 2, 3, 7, 8, 17, 64, 129}) {
+    const Tensor k = arange(n, f64) + 1, rows = arange(5, f64) + 1, cols = arange(6, f64) + 1;
+    const Tensor a = expand_dims(rows, 1) * k, b = expand_dims(k, 1) * cols;
+    const Tensor expected = expand_dims(rows, 1) * cols * static_cast<double>(n * (n + 1) * (2 * n + 1) / 6);
+    INFO("inner size " << n);
+    CHECK(matmul(a, b).to_vector<double>() == expected.to_vector<double>());
+    CHECK(matmul(a, transpose(contiguous(transpose(b)))).to_vector<double>() == expected.to_vector<double>());
+    CHECK(matmul(transpose(contiguous(transpose(a))), b).to_vector<double>() == expected.to_vector<double>());
+    CHECK(matmul(k, k).item<double>() == static_cast<double>(n * (n + 1) * (2 * n + 1) / 6));
+  }
+}
+
+TEST_CASE("strided operands: slices, broadcasts, permuted batches", "[ops][matmul]") {
+  const Tensor x = reshape(arange(24, DType::float32), {2, 3, 4});
+  // Every other column times ones: 0 + 2, 4 + 6, ...
+  CHECK(matmul(slice(x, 2, 0, 4, 2), ones({2})).to_vector() == Floats{2, 10, 18, 26, 34, 42});
+  CHECK(matmul(broadcast_to(constant({1, 2, 3}), {4, 3}), ones({3})).to_vector() == Floats(4, 6));
+  CHECK(matmul(permute(x, {1, 0, 2}), ones({4, 1})).to_vector() == Floats{6, 54, 22, 70, 38, 86});
+}
+
+TEST_CASE("dtypes of products", "[ops][matmul]") {
+  const Tensor whole = constant({{1, 2}, {3, 4}}, i64);
+  CHECK(matmul(whole, whole).dtype() == i64);
+  CHECK(matmul(whole, whole).to_vector<Index>() == std::vector<Index>{7, 10, 15, 22});
+  CHECK(matmul(whole, ones({2, 2})).dtype() == f64);  // as int64 with float32 promote
+  CHECK(matmul(ones({2, 2}), ones({2, 2}, f64)).dtype() == f64);
+}
+
+TEST_CASE("NaN and infinity go through products, 0 times infinity included", "[ops][matmul]") {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Tensor a = constant({{1, 0}, {0, 1}}), b = constant({{inf, 1}, {2, 3}});
+  const Floats y = matmul(a, b).to_vector();
+  CHECK(y[0] == static_cast<float>(inf));
+  CHECK(y[1] == 1.0F);
+  CHECK(std::isnan(y[2]));
+  CHECK(y[3] == 3.0F);
+}
+
+TEST_CASE("the gradients of a product, by hand", "[ops][matmul]") {
+  // d sum(A B) / dA has the row sums of B in each row; dB the column sums of A in each column.
+  const Tensor a = variable({{1, 2}, {3, 4}, {5, 6}}), b = variable({{1, 0, -1}, {2, 1, 0}});
+  const auto [da, db] = gradients(sum(matmul(a, b)), {a, b});
+  CHECK(da.to_vector() == Floats{0, 3, 0, 3, 0, 3});
+  CHECK(db.to_vector() == Floats{9, 9, 9, 12, 12, 12});
+
+  // A batch that was broadcast gets the sum.
+  const Tensor w = variable({{1, 0}, {0, 1}}), x = variable(ones({3, 4, 2}));
+  const auto [dw, dx] = gradients(sum(matmul(x, w)), {w, x});
+  CHECK(dw.to_vector() == Floats(4, 12));
+  CHECK(dx.to_vector() == Floats(24, 1));
+
+  const Tensor u = variable({1, 2, 3}), v = variable({4, 5, 6});
+  const auto [du, dv] = gradients(matmul(u, v), {u, v});
+  CHECK(du.to_vector() == Floats{4, 5, 6});
+  CHECK(dv.to_vector() == Floats{1, 2, 3});
+}
+
+TEST_CASE("products that do not fit", "[ops][matmul]") {
+  CHECK_THROWS_AS(matmul(ones({2, 3}), ones({2, 3})), ShapeError);
+  CHECK_THROWS_AS(matmul(ones({3}), ones({4})), ShapeError);
+  CHECK_THROWS_AS(matmul(ones({2, 2, 3}), ones({3, 3, 4})), ShapeError);
+  CHECK_THROWS_AS(matmul(ones({2, 3}), 2), ShapeError);
+  CHECK_THROWS_AS(matmul(ones({2, 3}), constant(2)), ShapeError);
 }
 
 }  // namespace

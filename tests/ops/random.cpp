@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -98,6 +99,18 @@ TEST_CASE("wrong arguments", "[random]") {
   CHECK_THROWS_AS(random_uniform({2}, generator, 1, std::nan("")), ValueError);
   CHECK_THROWS_AS(random_normal({2}, generator, 0, -1), ValueError);
   CHECK_THROWS_AS(random_normal({2}, generator, 0, 1, DType::int64), DTypeError);
+}
+
+TEST_CASE("bounds that make no numbers are refused", "[random]") {
+  Generator generator;
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_AS(random_uniform({3}, generator, 1, 0), ValueError);
+  CHECK_THROWS_AS(random_uniform({3}, generator, -inf, inf), ValueError);
+  CHECK_THROWS_AS(random_uniform({3}, generator, -1e308, 1e308, DType::float64), ValueError);
+  CHECK_THROWS_AS(random_uniform({3}, generator, std::nan(""), 1), ValueError);
+  CHECK_THROWS_AS(random_normal({3}, generator, 0, -1), ValueError);
+  CHECK_THROWS_AS(random_normal({3}, generator, 0, inf), ValueError);
+  CHECK_THROWS_AS(random_normal({3}, generator, std::nan(""), 1), ValueError);
 }
 
 }  // namespace
