@@ -373,7 +373,7 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
     return spread([&](const auto&... x) -> decltype(op.part_rows(y, x...)) { return op.part_rows(y, x...); },
                   inputs);
   } else {
-    constexpr Index bytes = 256 * 1024;
+    constexpr Index bytes = 0x40000;
     const Index width = row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype));
     return bytes / std::max<Index>(width, 1) + 1;
   }

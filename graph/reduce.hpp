@@ -98,7 +98,7 @@ class Pairwise {
   static constexpr std::size_t register_bytes = 16;
 #endif
   static constexpr std::size_t in_register = register_bytes / sizeof(Value);
-  typedef Value Register __attribute__((vector_size(register_bytes), aligned(sizeof(Value)), may_alias));
+  using Register __attribute__((vector_size(register_bytes), aligned(sizeof(Value)), may_alias)) = Value;
   static constexpr std::size_t levels = 48;
   // As in counting: two of a level make one of the next.
   void push(Value value, std::size_t level) {

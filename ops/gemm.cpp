@@ -27,7 +27,7 @@ constexpr Index rows_limit = 240;   // and so does this much of the left one
 
 template <class T>
 struct VectorOf {
-  typedef T type __attribute__((vector_size(vector_bytes), aligned(sizeof(T)), may_alias));
+  using type __attribute__((vector_size(vector_bytes), aligned(sizeof(T)), may_alias)) = T;
 };
 template <class T>
 using Vector = typename VectorOf<T>::type;
@@ -155,7 +155,7 @@ void pack_rows(Strided<T> b, Index depth, Index columns, T* to) {
 // The same of columns that are contiguous: transposed, four by four.
 template <class T>
 void pack_columns(Strided<T> b, Index depth, Index columns, T* to) {
-  typedef T Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+  using Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
   constexpr Index width = strip_width<T>;
   const auto column = [&](Index j) { return b.data + std::min(j, columns - 1) * b.col; };
   Index l = 0;
@@ -163,15 +163,15 @@ void pack_columns(Strided<T> b, Index depth, Index columns, T* to) {
     for (Index j = 0; j < width; j += 4) {
       const auto four = [&](Index s) { return *reinterpret_cast<const Four*>(column(j + s) + l); };
       const Four p = four(0), q = four(1), r = four(2), s = four(3);
-      const Four pq = __builtin_shufflevector(p, q, 0, 4, 1, 5),
-                 rs = __builtin_shufflevector(r, s, 0, 4, 1, 5);
-      const Four PQ = __builtin_shufflevector(p, q, 2, 6, 3, 7),
-                 RS = __builtin_shufflevector(r, s, 2, 6, 3, 7);
+      const Four front_a = __builtin_shufflevector(p, q, 0, 4, 1, 5),
+                 front_b = __builtin_shufflevector(r, s, 0, 4, 1, 5);
+      const Four back_a = __builtin_shufflevector(p, q, 2, 6, 3, 7),
+                 back_b = __builtin_shufflevector(r, s, 2, 6, 3, 7);
       const auto put = [&](Index row, Four v) { *reinterpret_cast<Four*>(to + (l + row) * width + j) = v; };
-      put(0, __builtin_shufflevector(pq, rs, 0, 1, 4, 5));
-      put(1, __builtin_shufflevector(pq, rs, 2, 3, 6, 7));
-      put(2, __builtin_shufflevector(PQ, RS, 0, 1, 4, 5));
-      put(3, __builtin_shufflevector(PQ, RS, 2, 3, 6, 7));
+      put(0, __builtin_shufflevector(front_a, front_b, 0, 1, 4, 5));
+      put(1, __builtin_shufflevector(front_a, front_b, 2, 3, 6, 7));
+      put(2, __builtin_shufflevector(back_a, back_b, 0, 1, 4, 5));
+      put(3, __builtin_shufflevector(back_a, back_b, 2, 3, 6, 7));
     }
   }
   for (; l < depth; ++l) {

@@ -30,7 +30,8 @@ struct MatrixAt {
 template <class T>
 MatrixAt<T> matrix_of(const Array& x, bool transposed) {
   const Index rows = x.shape[0], cols = x.shape[1];
-  const MatrixAt<T> matrix{{x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
+  const MatrixAt<T> matrix{
+      {x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
   return transposed ? matrix.transposed() : matrix;
 }
 
@@ -125,8 +126,8 @@ struct MatMul {
   Index part_rows(const Array& y, const Array& a, const Array&) const {
     const Index m = std::max<Index>(y.shape.back(), 1), n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
     const Index k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
-    if (k == 1) return std::max<Index>(4 * 1024 / m, 1);
-    constexpr Index elements = 64 * 1024, least = 64;
+    if (k == 1) return std::max<Index>(4096 / m, 1);
+    constexpr Index elements = 0x10000, least = 64;
     const Index rows = std::max(elements / m, least);
     return rows > n ? rows / n * n : rows;
   }
