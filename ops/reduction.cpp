@@ -26,7 +26,7 @@ struct Largest {
   }
   template <class V>
   static V join(V a, V b) {  // a NaN stays
-    return (a != a) | (b <= a) ? a : b;
+    return ((a != a) | (b <= a)) ? a : b;
   }
 };
 template <class T>
@@ -38,7 +38,7 @@ struct Smallest {
   }
   template <class V>
   static V join(V a, V b) {
-    return (a != a) | (b >= a) ? a : b;
+    return ((a != a) | (b >= a)) ? a : b;
   }
 };
 
