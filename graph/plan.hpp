@@ -63,7 +63,7 @@ class Plan {
   std::size_t bytes() const { return placement_.arena_bytes; }
 
  private:
-  struct Machine;
+  class Machine;
   Program program_;
   std::vector<Step> steps_;
   Placement placement_;

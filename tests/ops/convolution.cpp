@@ -13,7 +13,6 @@ namespace gradweave {
 namespace {
 
 using Doubles = std::vector<double>;
-constexpr DType f64 = DType::float64;
 
 TEST_CASE("a convolution is a sliding dot product", "[convolution]") {
   const Tensor x = constant({{{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}}}), w = constant({{{{1, 0}, {0, -1}}}});
