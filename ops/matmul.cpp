@@ -29,7 +29,8 @@ struct MatrixAt {
 template <class T>
 MatrixAt<T> matrix_of(const Array& x, bool transposed) {
   const Index rows = x.shape[0], cols = x.shape[1];
-  const MatrixAt<T> matrix{{x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
+  const MatrixAt<T> matrix{
+      {x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
   return transposed ? matrix.transposed() : matrix;
 }
 
