@@ -169,11 +169,14 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
 }
 
 void Blocks::finish(Index count) {
-  // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the first cache.
+  // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
+  // first cache.
   constexpr std::size_t near_bytes = 24 * 1024, line = 64;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
-  block_ = std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
-  // One line more than fits a power of two: registers that begin at the same place of a page evict one another.
+  block_ =
+      std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
+  // One line more than fits a power of two: registers that begin at the same place of a page evict one
+  // another.
   register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
   panel_offset_ = registers_ * register_bytes_;
   scratch_bytes_ = panel_offset_ + panel_bytes_;
@@ -192,9 +195,7 @@ Index Blocks::grain() const {
   return std::max<Index>(elements / block_, 1) * block_;
 }
 
-void Blocks::set_data(Operand operand, std::byte* data) {
-  places_[operand].data = data;
-}
+void Blocks::set_data(Operand operand, std::byte* data) { places_[operand].data = data; }
 
 inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* scratch) const {
   if (kind == Kind::memory) return data + first * step;

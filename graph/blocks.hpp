@@ -49,7 +49,8 @@ class Blocks {
   std::size_t scratch_bytes() const { return scratch_bytes_; }
   /// Where an array or input begins, before `finish`.
   void set_data(Operand operand, std::byte* data);
-  /// After it: calls f(operand, address) for every place that holds the address of an array or input, to be written to.
+  /// After it: calls f(operand, address) for every place that holds the address of an array or input, to be
+  /// written to.
   template <class F>
   void for_each_address(const F& f) {
     for (std::size_t i = 0; i < entries_.size(); ++i) {

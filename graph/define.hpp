@@ -262,8 +262,8 @@ void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>
   }
   if (first == count) return;
   if (count - first == 1) {  // a number: never through memory
-    const auto number = std::make_tuple(
-        Piece<Input<Op, T, I>>(Piece<Input<Op, T, I>>::Constant(static_cast<const Input<Op, T, I>*>(inputs[I])[first]))...);
+    const auto number = std::make_tuple(Piece<Input<Op, T, I>>(
+        Piece<Input<Op, T, I>>::Constant(static_cast<const Input<Op, T, I>*>(inputs[I])[first]))...);
     const Piece<R> y = op.forward(std::get<I>(number)...);
     output[first] = y[0];
     return;

@@ -58,7 +58,8 @@ void run(Planner& planner, History history) {
     if (at == nullptr || at->node == no_id) throw;
     rethrow_situated(*snapshot.nodes[at->node]);
   }
-  for (std::size_t i = 0; i < snapshot.held.size(); ++i) plan->give_values(i, *snapshot.nodes[snapshot.held[i]]);
+  for (std::size_t i = 0; i < snapshot.held.size(); ++i)
+    plan->give_values(i, *snapshot.nodes[snapshot.held[i]]);
   plan->forget();
   for (const std::uint32_t k : snapshot.held) {
     Node& node = *snapshot.nodes[k];
@@ -66,8 +67,9 @@ void run(Planner& planner, History history) {
   }
 }
 
-// A graph of millions of nodes is not worth one plan: it is computed stretch by stretch, and where it repeats itself, one
-// plan does for all of them. What is handed on from one stretch to the next has values until the end.
+// A graph of millions of nodes is not worth one plan: it is computed stretch by stretch, and where it repeats
+// itself, one plan does for all of them. What is handed on from one stretch to the next has values until the
+// end.
 void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
   std::vector<std::uint32_t> uses(order.size());
   for (std::size_t k = 0; k < order.size(); ++k) order[k]->index = static_cast<std::uint32_t>(k);

@@ -19,7 +19,7 @@ std::string describe(const Operand& operand) {
 
 std::string situated_at(const Place* place, std::string_view op, std::span<const Operand> operands,
                         std::string_view reason, std::source_location at) {
-  std::string text = place ? fmt::format("module \"{}\": {}", place->path, op) : std::string(op);
+  std::string text = place != nullptr ? fmt::format("module \"{}\": {}", place->path, op) : std::string(op);
   for (std::size_t i = 0; i < operands.size(); ++i)
     text += (i == 0 ? " of " : " with ") + describe(operands[i]);
   text += fmt::format(": {}", reason);

@@ -9,7 +9,9 @@
 namespace gradweave {
 namespace {
 
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) { return (std::rotl(hash, 5) ^ word) * 0x9E3779B97F4A7C15U; }
+std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
+  return (std::rotl(hash, 5) ^ word) * 0x9E3779B97F4A7C15U;
+}
 
 }  // namespace
 
