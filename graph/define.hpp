@@ -2,34 +2,38 @@
 //
 //   struct Softplus {
 //     static constexpr std::string_view name = "softplus";
-//     static auto forward(const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }  // Eigen array
-//     expressions static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x);
-//     }  // written with ops static Samples samples() { return {{uniform(-6, 6)}}; }  // what the checker
-//     feeds it
+//     // An Eigen array expression:
+//     static auto forward(const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }
+//     // Written with ops:
+//     static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); }
+//     // What the checker feeds it:
+//     static Samples samples() { return {{uniform(-6, 6)}}; }
 //   };
 //   Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 //
-// Attributes are plain data members, at most six; then the functions are const members, and `samples` returns
-// `SamplesOf<Op>`: pairs of an op and its inputs. What an op defines tells its kind:
-//   elementwise  forward(x...): an array expression. `dtypes` (default: floating) says for which elements.
-//   The inputs
-//                broadcast. A member `fixed` gives inputs (such as a condition) a dtype of their own.
-//   view         infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides): moves no data. It
-//   may advance
-//                y.data and must fill the strides; false means "not without a copy", and x comes again
-//                row-major.
-//   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major
-//   arrays.
-//   rows         the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose
-//   output is
-//                a matrix of independent rows. It computes those that it is asked for, the same bits
-//                whichever they are; threads and fusion come from that. Of y it reads shape and dtype only.
-//                Where the defaults do not fit: row_width(y, x...) (the last axis of y), row_cost(y, x...),
-//                roughly, in ns (that of writing it), and part_rows(y, x...), how many to compute at a time
-//                so that what uses them finds them in the cache (256 KiB).
+// Attributes are plain data members, at most six, each with a default constructor; then the functions are
+// const members, and `samples` returns `SamplesOf<Op>`: pairs of an op and its inputs.
+//
+// What an op defines tells its kind:
+//
+// - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
+//   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
+//   condition) a dtype of their own.
+// - view: infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides) moves no data. It may
+//   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
+// - kernel: infer(Spec...) and forward(const Array& y, const Array& x...), anything else, on row-major
+// arrays.
+// - rows: the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose output
+//   is a matrix of independent rows. It computes those that it is asked for, the same bits whichever they
+//   are; threads and fusion come from that. Of y it reads shape and dtype only. Where the defaults do not
+//   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
+//   writing it; part_rows(y, x...), how many to compute at a time so that what uses them finds them in the
+//   cache, 256 KiB.
+//
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
-// error. sum_of(terms), static, may give the sum of several results of the op in a shorter way, or empty.
+// error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
+// member `neutral` is the number that, as one of two inputs, leaves the other as it is.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -100,6 +104,7 @@ template <class Op>
 constexpr auto members(const Op& op) {
   constexpr std::size_t n = member_count<Op>();
   static_assert(n <= 6, "an op has at most six attributes");
+  static_assert(n > 0 || std::is_empty_v<Op>, "each attribute needs a default constructor");
   if constexpr (n == 0) {
     return std::tie();
   } else if constexpr (n == 1) {
@@ -214,19 +219,13 @@ inline constexpr Index piece = 16;
 template <class T>
 using Piece = Eigen::Array<T, piece, 1>;
 
+// The element type of input I when the promoted inputs are of type T.
+template <class Op, std::size_t I>
+inline constexpr std::optional<DType> fixed_dtype =
+    I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
 template <class Op, class T, std::size_t I>
-constexpr auto input_type() {
-  constexpr std::optional<DType> own = I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
-  if constexpr (own == DType::bool_) {
-    return bool();
-  } else if constexpr (own == DType::int64) {
-    return Index();
-  } else {
-    return T();
-  }
-}
-template <class Op, class T, std::size_t I>
-using Input = decltype(input_type<Op, T, I>());
+using Input = std::conditional_t<fixed_dtype<Op, I> == DType::bool_, bool,
+                                 std::conditional_t<fixed_dtype<Op, I> == DType::int64, Index, T>>;
 
 template <class T>
 Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
@@ -373,7 +372,7 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
     return spread([&](const auto&... x) -> decltype(op.part_rows(y, x...)) { return op.part_rows(y, x...); },
                   inputs);
   } else {
-    constexpr Index bytes = 0x40000;
+    constexpr Index bytes = Index{256} * 1024;
     const Index width = row_width<Op>(attributes, y, inputs) * static_cast<Index>(size_of(y.dtype));
     return bytes / std::max<Index>(width, 1) + 1;
   }
