@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/node.hpp>
 #include <gradweave/ops/philox.hpp>
 
 namespace gradweave {
@@ -37,15 +39,21 @@ std::array<std::uint64_t, 2> words_at(std::uint64_t seed, std::uint64_t position
 // In [0, 1), in steps of 2^-53.
 double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-53; }
 
+// Where the numbers of a node begin is an input, (seed, offset): it is data, which changes from step to step
+// while the structure of the graph stays.
+std::uint64_t seed_of(const Array& state) { return static_cast<std::uint64_t>(state.as<const Index>()[0]); }
+std::uint64_t offset_of(const Array& state) { return static_cast<std::uint64_t>(state.as<const Index>()[1]); }
+
 struct RandomUniform {
-  std::uint64_t seed, offset;
   double low, high;
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_uniform";
   static constexpr DTypes dtypes = any_dtype;
-  Spec infer() const { return {shape, dtype}; }
-  void forward(const Array& y) const {
+  static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
+  Spec infer(const Spec&) const { return {shape, dtype}; }
+  void forward(const Array& y, const Array& state) const {
+    const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(dtype, [&]<class T>() {
       const T below_high = std::nextafter(static_cast<T>(high), static_cast<T>(low));
       for (Index i = 0; i < y.size(); ++i) {
@@ -55,18 +63,21 @@ struct RandomUniform {
       }
     });
   }
-  static SamplesOf<RandomUniform> samples() { return {{{7, 0, -1, 1, {2, 3}, DType::float64}, {}}}; }
+  static SamplesOf<RandomUniform> samples() {
+    return {{{-1, 1, {2, 3}, DType::float64}, {integers(0, 100, {2})}}};
+  }
 };
 
 struct RandomNormal {
-  std::uint64_t seed, offset;
   double mean, std;
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_normal";
   static constexpr DTypes dtypes = any_dtype;
-  Spec infer() const { return {shape, dtype}; }
-  void forward(const Array& y) const {
+  static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
+  Spec infer(const Spec&) const { return {shape, dtype}; }
+  void forward(const Array& y, const Array& state) const {
+    const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(dtype, [&]<class T>() {
       for (Index i = 0; i < y.size(); ++i) {
         const auto words = words_at(seed, offset + static_cast<std::uint64_t>(i));
@@ -75,14 +86,28 @@ struct RandomNormal {
       }
     });
   }
-  static SamplesOf<RandomNormal> samples() { return {{{7, 0, 0, 1, {2, 3}, DType::float64}, {}}}; }
+  static SamplesOf<RandomNormal> samples() {
+    return {{{0, 1, {2, 3}, DType::float64}, {integers(0, 100, {2})}}};
+  }
 };
 
 void require_floating(std::string_view op, DType dtype) {
   if (!is_floating(dtype)) throw DTypeError(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)));
 }
 
-std::uint64_t count_of(const Shape& shape) { return static_cast<std::uint64_t>(numel(shape)); }
+// The state from which `shape` is drawn. In a compiled function, each further run draws on from where the
+// generator is then.
+Tensor draw_from(Generator& generator, const Shape& shape) {
+  const auto count = static_cast<std::uint64_t>(numel(shape));
+  const auto as_index = [](std::uint64_t word) { return static_cast<Index>(word); };
+  Tensor state = constant(std::vector<Index>{as_index(generator.seed()), as_index(generator.advance(count))});
+  if (Capture* capture = Capture::current()) {
+    capture->before_next_runs([&generator, count, state, as_index] {
+      reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
+    });
+  }
+  return state;
+}
 
 }  // namespace
 
@@ -101,8 +126,7 @@ Tensor random_uniform(const Shape& shape, Generator& generator, double low, doub
   if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
   if (!std::isfinite(high - low))
     throw ValueError(fmt::format("random_uniform: from {} to {} is too far", low, high));
-  return apply(RandomUniform{generator.seed(), generator.advance(count_of(shape)), low, high, shape, dtype},
-               {});
+  return apply(RandomUniform{low, high, shape, dtype}, {draw_from(generator, shape)});
 }
 
 Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
@@ -111,8 +135,7 @@ Tensor random_normal(const Shape& shape, Generator& generator, double mean, doub
     throw ValueError(
         fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std));
   }
-  return apply(RandomNormal{generator.seed(), generator.advance(count_of(shape)), mean, std, shape, dtype},
-               {});
+  return apply(RandomNormal{mean, std, shape, dtype}, {draw_from(generator, shape)});
 }
 
 std::vector<const Operation*> random_operations() {

@@ -8,8 +8,8 @@
 
 namespace gradweave {
 
-/// Where the next random tensor starts: two generators with the same seed give the same tensors in the same
-/// order.
+/// Where the next random tensor starts. It must outlive the compiled functions (compile.hpp) that draw from
+/// it. Two generators with the same seed give the same tensors in the same order.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
