@@ -161,13 +161,19 @@ class Plan::Machine {
       inputs_.push_back(operand(e, input, program_.shape_of(v)));
       arrays_.push_back(program_.array_of(value(input)));
     }
-    for (const Id input : program_.inputs_of(v)) {  // its own result may go where an input was
-      const Id b = value(input).buffer;
-      if (last_reader_[b] == m && operands_[b].executable == number() && is_scratch(b)) {
-        e.blocks.release(operands_[b].operand);
-        operands_[b].executable = no_id;
+    // Its own result may go where an input of the same size was: element for element it is read before.
+    const auto release_inputs = [&](bool of_same_size) {
+      for (const Id input : program_.inputs_of(v)) {
+        const Id register_of = value(input).buffer;
+        Known& known = operands_[register_of];
+        const bool same_size = size_of(value(register_of).dtype) == size_of(v.dtype);
+        if (last_reader_[register_of] != m || known.executable != number() || !is_scratch(register_of)) continue;
+        if (same_size != of_same_size) continue;
+        e.blocks.release(known.operand);
+        known.executable = no_id;
       }
-    }
+    };
+    release_inputs(true);
     Blocks::Operand output;
     if (is_scratch(id)) {
       output = e.blocks.add_register(v.dtype);
@@ -177,6 +183,7 @@ class Plan::Machine {
     }
     operands_[id] = {number(), output, {}};
     e.blocks.add_instruction(block_kernel(*v.operation, arrays_), v.attributes, inputs_, output);
+    release_inputs(false);
   }
 
   // What this step has computed, or something from before it.
