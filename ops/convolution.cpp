@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
@@ -379,7 +380,7 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
     }
   }
   for (Index j = 0; j < g.outputs * k; ++j)
-    dw[j] += ConstBlock<T>(sums.data() + j * lanes<T>, lanes<T>).sum();
+    dw[j] += sum_of<T>(ConstBlock<T>(sums.data() + j * lanes<T>, lanes<T>));
 }
 
 // In fixed parts, so that the sum does not depend on who computes which part.

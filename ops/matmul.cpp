@@ -135,8 +135,8 @@ struct MatMul {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
     return transpose_b ? product(g, a, true, transpose_a) : product(a, g, !transpose_a, false);
   }
-  // The gradient of a weight that serves at every step of a sequence: a' b + c' d = (a; c)' (b; d), one long product
-  // instead of many sums, where the products are larger than what they are made of.
+  // The gradient of a weight that serves at every step of a sequence: a' b + c' d = (a; c)' (b; d), one long
+  // product instead of many sums, where the products are larger than what they are made of.
   static Tensor sum_of(std::span<const Tensor> terms) {
     std::vector<Tensor> left, right;
     for (const Tensor& term : terms) {

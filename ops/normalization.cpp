@@ -7,6 +7,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
@@ -16,13 +17,18 @@ Tensor normalize_vjp(const Operand& g, const Operand& x, bool centred, double ep
 
 Tensor row_mean(const Operand& x) { return mean(x, {-1}, true); }
 
+template <class T, class Expression>
+T mean_of(const Expression& x) {
+  return sum_of<T>(x) / static_cast<T>(x.size());
+}
+
 // What a row is shifted and scaled by.
 template <class T>
 struct Moments {
   T mean, rate;
   Moments(ConstBlock<T> x, bool centred, double epsilon)
-      : mean(centred ? x.mean() : T(0)),
-        rate(T(1) / std::sqrt((x - mean).square().mean() + static_cast<T>(epsilon))) {}
+      : mean(centred ? mean_of<T>(x) : T(0)),
+        rate(T(1) / std::sqrt(mean_of<T>((x - mean).square()) + static_cast<T>(epsilon))) {}
 };
 
 // y = r (x - mean), where r = 1 / sqrt(mean((x - mean)^2) + epsilon); not centred: the same with a mean of 0.
@@ -40,7 +46,8 @@ struct Normalize {
       for (Index row = 0; row < rows.count; ++row) {
         const ConstBlock<T> from(x.as<T>() + (rows.first + row) * rows.width, rows.width);
         const Moments<T> moments(from, centred, epsilon);
-        Block<T>(rows.as<T>() + row * rows.width, rows.width) = (from - moments.mean) * moments.rate;
+        assign<T>(Block<T>(rows.as<T>() + row * rows.width, rows.width),
+                  (from - moments.mean) * moments.rate);
       }
     });
   }
@@ -67,10 +74,10 @@ struct NormalizeVjp {
         const Index at = (rows.first + row) * rows.width;
         const ConstBlock<T> from(x.as<T>() + at, rows.width), slope(g.as<T>() + at, rows.width);
         const Moments<T> moments(from, centred, epsilon);
-        const T shift = centred ? slope.mean() : T(0);
-        const T along = (slope * (from - moments.mean)).mean() * moments.rate * moments.rate;
-        Block<T>(rows.as<T>() + row * rows.width, rows.width) =
-            (slope - shift - (from - moments.mean) * along) * moments.rate;
+        const T shift = centred ? mean_of<T>(slope) : T(0);
+        const T along = mean_of<T>(slope * (from - moments.mean)) * moments.rate * moments.rate;
+        assign<T>(Block<T>(rows.as<T>() + row * rows.width, rows.width),
+                  (slope - shift - (from - moments.mean) * along) * moments.rate);
       }
     });
   }

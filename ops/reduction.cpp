@@ -11,7 +11,9 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/reduce.hpp>
 #include <gradweave/graph/refuse.hpp>
+#include <gradweave/ops/elementary.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -127,7 +129,7 @@ struct LogSumExp {
                                      : values.template maxCoeff<Eigen::PropagateNaN>();
         // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
         rows.as<T>()[row] =
-            std::isinf(largest) ? largest : largest + std::log((values - largest).exp().sum());
+            std::isinf(largest) ? largest : largest + std::log(sum_of<T>(exp_of(values - largest)));
       }
     });
   }

@@ -9,6 +9,7 @@
 #include <gradweave/ops/elementary.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -30,10 +31,10 @@ void for_rows(const F& f, const Rows& rows, const Arrays&... x) {
 // exp(scale * x) / sum, of a row that is not empty.
 template <class T>
 void softmax_row(Block<T> y, ConstBlock<T> x, T scale) {
-  y = x * scale;
+  assign<T>(y, x * scale);
   const T largest = y.template maxCoeff<Eigen::PropagateNaN>();
-  y = exp_of(y - largest);
-  y *= T(1) / y.sum();
+  assign<T>(y, exp_of(y - largest));
+  assign<T>(y, y * (T(1) / sum_of<T>(y)));
 }
 
 struct Softmax {
@@ -89,8 +90,8 @@ struct SoftmaxVjp {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>(
           [&](Block<T> to, ConstBlock<T> slope, ConstBlock<T> value) {
-            to = slope * value;
-            to = (slope - to.sum()) * value * static_cast<T>(scale);
+            assign<T>(to, slope * value);
+            assign<T>(to, (slope - sum_of<T>(to)) * value * static_cast<T>(scale));
           },
           rows, g, y);
     });
@@ -111,8 +112,8 @@ struct LogSoftmax {
       for_rows<T>(
           [](Block<T> to, ConstBlock<T> from) {
             const T largest = from.template maxCoeff<Eigen::PropagateNaN>();
-            to = from - largest;
-            to -= std::log(to.exp().sum());
+            assign<T>(to, from - largest);
+            assign<T>(to, to - std::log(sum_of<T>(exp_of(to))));
           },
           rows, x);
     });
@@ -129,7 +130,7 @@ struct LogSoftmaxVjp {
   static void forward(const Rows& rows, const Array& dx, const Array& g, const Array& y) {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>([](Block<T> to, ConstBlock<T> slope,
-                     ConstBlock<T> value) { to = slope - value.exp() * slope.sum(); },
+                     ConstBlock<T> value) { assign<T>(to, slope - exp_of(value) * sum_of<T>(slope)); },
                   rows, g, y);
     });
   }
