@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
@@ -68,6 +70,8 @@ struct Geometry {
   Index worthwhile_images() const {
     return std::max(4'000'000 / std::max<Index>(outputs * tap_count() * positions, 1), 800 / positions) + 1;
   }
+  // Nanoseconds.
+  Index image_cost() const { return outputs * tap_count() * positions / 40; }
   Index group_channels() const { return channels / groups; }
   Index group_outputs() const { return outputs / groups; }
   Index tap_count() const { return group_channels() * window.rows * window.cols; }
@@ -383,13 +387,27 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
     dw[j] += sum_of<T>(ConstBlock<T>(sums.data() + j * lanes<T>, lanes<T>));
 }
 
-// In fixed parts, so that the sum does not depend on who computes which part.
+// In fixed parts, whose sums are then added in order: it does not matter who computes which.
 template <class T>
 void weight_gradient(const Geometry& g, Index images, const T* dy, const T* x, T* dw) {
   constexpr Index part = 16;
-  std::fill_n(dw, g.outputs * g.tap_count(), T(0));
-  for (Index i = 0; i < images; i += part) {
-    add_weight_gradient(g, std::min(part, images - i), dy + i * g.output_size(), x + i * g.image_size(), dw);
+  const Index size = g.outputs * g.tap_count(), parts = (images + part - 1) / part;
+  const auto add_part = [&](Index k, T* to) {
+    const Index first = k * part;
+    add_weight_gradient(g, std::min(part, images - first), dy + first * g.output_size(),
+                        x + first * g.image_size(), to);
+  };
+  std::fill_n(dw, size, T(0));
+  if (parts <= 1) return parts == 1 ? add_part(0, dw) : void();
+  const Ref<Storage> sums = allocate_storage(static_cast<std::size_t>(parts * size) * sizeof(T));
+  T* const first_sum = reinterpret_cast<T*>(sums->data);
+  std::fill_n(first_sum, parts * size, T(0));
+  const Index cost = std::max<Index>(part * g.image_cost(), 1);
+  parallel_for(parts, block_cost / cost + 1, [&](Index first, Index last) {
+    for (Index k = first; k < last; ++k) add_part(k, first_sum + k * size);
+  });
+  for (Index k = 0; k < parts; ++k) {
+    for (Index j = 0; j < size; ++j) dw[j] += first_sum[k * size + j];
   }
 }
 
@@ -428,6 +446,9 @@ struct Conv2d {
     });
   }
   static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
+  Index row_cost(const Array&, const Array& x, const Array& weight) const {
+    return geometry(x.shape, weight.shape).image_cost();
+  }
   Index part_rows(const Array&, const Array& x, const Array& weight) const {
     return geometry(x.shape, weight.shape).worthwhile_images();
   }
@@ -451,6 +472,9 @@ struct Conv2dInput {
     });
   }
   static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
+  Index row_cost(const Array& dx, const Array&, const Array& weight) const {
+    return convolution().geometry(dx.shape, weight.shape).image_cost();
+  }
   Index part_rows(const Array& dx, const Array&, const Array& weight) const {
     return convolution().geometry(dx.shape, weight.shape).worthwhile_images();
   }
