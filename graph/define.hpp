@@ -33,7 +33,8 @@
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
-// member `neutral` is the number that, as one of two inputs, leaves the other as it is.
+// member `neutral` is the number that, as one of two inputs, leaves the other as it is. flops(y, x...) counts
+// multiplications and additions, for `explain_plan`.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -449,6 +450,15 @@ constexpr Operation describe() {
   }
 
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
+  if constexpr (requires { &Op::flops; }) {
+    table.flops = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
+      return spread(
+          [&](const auto&... x) -> decltype(as<Op>(attributes).flops(y, x...)) {
+            return as<Op>(attributes).flops(y, x...);
+          },
+          inputs);
+    };
+  }
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;

@@ -109,6 +109,9 @@ struct Operation {
   bool takes_strides = false;     ///< the kernel reads strided inputs itself; else it gets row-major ones
   bool uniform = false;           ///< every element is the same: `run` computes one
 
+  /// Multiplications and additions; null: one for each element of the largest of inputs and output.
+  Index (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
+
   // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means
   // zero.
   Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,

@@ -167,7 +167,8 @@ class Plan::Machine {
         const Id register_of = value(input).buffer;
         Known& known = operands_[register_of];
         const bool same_size = size_of(value(register_of).dtype) == size_of(v.dtype);
-        if (last_reader_[register_of] != m || known.executable != number() || !is_scratch(register_of)) continue;
+        if (last_reader_[register_of] != m || known.executable != number() || !is_scratch(register_of))
+          continue;
         if (same_size != of_same_size) continue;
         e.blocks.release(known.operand);
         known.executable = no_id;

@@ -2,6 +2,7 @@
 #pragma once
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/tensor.hpp>
