@@ -46,7 +46,7 @@ struct Cast {
 
 struct Add {
   static constexpr std::string_view name = "add";
-  static constexpr double neutral = 0;
+  static constexpr double neutral = -0.0;  // 0 would make a negative zero positive
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {

@@ -37,6 +37,7 @@
 // multiplications and additions, for `explain_plan`.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -144,6 +145,16 @@ template <std::floating_point T>
 std::string print_member(T value) {
   return print_number(static_cast<double>(value));
 }
+// The same to the last bit: 0 and -0 are two attributes, and one that is not a number equals itself.
+template <class T>
+bool same_member(const T& a, const T& b) {
+  if constexpr (std::same_as<T, double>) {
+    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  } else {
+    return a == b;
+  }
+}
+
 inline std::size_t hash_member(AxisSet axes) { return axes.bits; }
 inline std::size_t hash_member(const Shape& shape) {
   std::size_t seed = shape.rank();
@@ -389,7 +400,11 @@ constexpr Operation describe() {
   if constexpr (!std::is_empty_v<Op>) {
     table.attribute_size = sizeof(Op);
     table.copy = [](const void* from, void* to) { new (to) Op(as<Op>(from)); };
-    table.equal = [](const void* a, const void* b) { return members(as<Op>(a)) == members(as<Op>(b)); };
+    table.equal = [](const void* a, const void* b) {
+      return [&]<std::size_t... I>(std::index_sequence<I...>, const auto& x, const auto& y) {
+        return (same_member(std::get<I>(x), std::get<I>(y)) && ...);
+      }(std::make_index_sequence<member_count<Op>()>(), members(as<Op>(a)), members(as<Op>(b)));
+    };
     table.hash = [](const void* attributes) {
       return std::apply(
           [](const auto&... m) {

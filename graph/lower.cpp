@@ -2,6 +2,7 @@
 // already is computed here and what is the same twice is kept once.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include <boost/container/small_vector.hpp>
 
@@ -142,7 +143,7 @@ class Lowering {
     if (!node.operation->neutral || inputs.size() != 2) return no_id;
     for (const std::size_t i : {1U, 0U}) {
       const Value &v = value(inputs[i]), &other = value(inputs[1 - i]);
-      if (is_uniform(v) && v.constant && number(v) == *node.operation->neutral && other.dtype == node.dtype &&
+      if (is_uniform(v) && v.constant && is_number(v, *node.operation->neutral) && other.dtype == node.dtype &&
           same(program_.shape_of(other), node.shape())) {
         return inputs[1 - i];
       }
@@ -153,6 +154,10 @@ class Lowering {
     return dispatch(v.dtype, [&]<class T>() {
       return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset));
     });
+  }
+  bool is_number(const Value& v, double wanted) const {
+    const double is = number(v);
+    return is == wanted && (!is_floating(v.dtype) || std::signbit(is) == std::signbit(wanted));
   }
   // One number, however often it is repeated.
   bool is_uniform(const Value& v) const {

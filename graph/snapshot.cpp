@@ -47,6 +47,7 @@ void Snapshot::number_nodes() {
 }
 
 void Snapshot::finish() {
+  key.push_back(inputs.size());
   for (const Node* input : inputs) describe_input(*input);
   for (std::uint32_t k = 0; k < nodes.size(); ++k) {
     if (nodes[k]->refs.value() > node_uses_[k]) held.push_back(k);
