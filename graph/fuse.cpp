@@ -133,6 +133,8 @@ class Fusion {
     into.members.insert(into.members.end(), from.members.begin(), from.members.end());
     std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());
     from = {};
+    // What v still waits for may win over both: the whole must not come before what either has read.
+    groups_[a].position = std::max(groups_[a].position, groups_[b].position);
     groups_[b].merged = true;
     return a;
   }
