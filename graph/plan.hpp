@@ -55,6 +55,8 @@ class Plan {
   void forget() { storages_.clear(); }
   /// Which of the placement's outputs output `i` lies in; `no_id` if in an input or a constant.
   std::uint32_t storage_of(std::size_t i) const;
+  /// Whether output `i` is all that lies there, in row-major order.
+  bool is_whole(std::size_t i) const { return program_.is_whole(program_.values[program_.outputs[i]]); }
 
   const Program& program() const { return program_; }
   std::span<const Step> steps() const { return steps_; }

@@ -37,7 +37,9 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
     State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
     const bool is_read = cell.tensor->node() != nullptr &&
                          std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
-    if (state.output != no_id && !is_read) state.storage = plan_->storage_of(state.output);
+    // A view of what is computed has not the room for all of it.
+    if (state.output != no_id && !is_read && plan_->is_whole(state.output))
+      state.storage = plan_->storage_of(state.output);
     cells_.push_back(state);
   }
 }

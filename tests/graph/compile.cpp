@@ -225,5 +225,14 @@ TEST_CASE("an error while running leaves parameters and optimizer as they were",
   CHECK(values_of(net) == values_of(twin));
 }
 
+TEST_CASE("results that are views have memory of their own at each run", "[compile]") {
+  auto middle = compile([](const Tensor& x) { return slice(x * 2, 0, 100, 102); });
+  const Tensor ones_ = constant(std::vector<float>(200, 1)), twos = constant(std::vector<float>(200, 2));
+  for (int k = 0; k < 10; ++k) {
+    CHECK(middle(ones_).to_vector() == Floats{2, 2});
+    CHECK(middle(twos).to_vector() == Floats{4, 4});
+  }
+}
+
 }  // namespace
 }  // namespace gradweave

@@ -177,7 +177,7 @@ class RandomGraph {
       case 35:
         return stack({a, b}, 0);
       case 36:
-        return take(concat({a, a}, 0), constant(std::vector<Index>{1, 0, 1}), 0);
+        return a.numel() == 0 ? a : take(concat({a, a}, 0), constant(std::vector<Index>{1, 0, 1}), 0);
       case 37:
         return one_hot(argmax(a), a.size(-1), a.dtype()) + a;
       case 38:
