@@ -44,7 +44,7 @@ struct Kind {
     if (strided) strides = Shape::of_strides(argument.node()->strides());
   }
   bool fits(const Node& node) const {
-    return node.dtype == spec.dtype && node.strided == strided && node.tracked == is_variable &&
+    return node.dtype == spec.dtype && bool{node.strided} == strided && bool{node.tracked} == is_variable &&
            same(node.shape(), spec.shape) && (!strided || same(node.strides(), strides));
   }
   Spec spec;

@@ -246,7 +246,7 @@ class Plan::Machine {
   // Rows of the lead and what follows them; without a lead, elements.
   static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
-    const Index element = static_cast<Index>(size_of(e.output.dtype));
+    const auto element = static_cast<Index>(size_of(e.output.dtype));
     std::byte* data =
         e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);

@@ -49,7 +49,7 @@ class Program {
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
   Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
-  bool row_major(const Value& v) const { return v.first_stride == no_id; }
+  static bool row_major(const Value& v) { return v.first_stride == no_id; }
   Dims strides_of(const Value& v) const {
     return row_major(v) ? Dims() : Dims(sizes_.data() + v.first_stride, v.rank);
   }

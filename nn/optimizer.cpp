@@ -108,6 +108,7 @@ void Optimizer::step(std::span<const Tensor> gradients) {
 
 std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) {
   std::vector<Tensor> values;
+  values.reserve(parameters_.size());
   for (const Parameter& p : parameters_) values.push_back(p.value());
   try {
     return gradients(loss, values);
@@ -159,6 +160,7 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
   } else {
     // Gone before the run, so that parameters have no other owners then.
     std::vector<Tensor> results;
+    results.reserve(snapshot.held.size());
     for (const std::uint32_t k : snapshot.held) results.emplace_back(snapshot.nodes[k]);
     const std::vector<Cell> cells = next_cells(all_gradients());
     program = programs_->cache.make(snapshot, hides_history ? Keep::no : Keep::yes, results, cells);

@@ -446,7 +446,7 @@ struct Conv2d {
     });
   }
   static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
-  Index flops(const Array& y, const Array&, const Array& weight) const {
+  static Index flops(const Array& y, const Array&, const Array& weight) {
     return 2 * y.size() * numel(weight.shape.subspan(1));
   }
   Index row_cost(const Array&, const Array& x, const Array& weight) const {
