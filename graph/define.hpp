@@ -27,7 +27,8 @@
 //                Where the defaults do not fit: row_width(y, x...) (the last axis of y), row_cost(y, x...),
 //                roughly, in ns (that of writing it), and part_rows(y, x...), how many to compute at a time
 //                so that what uses them finds them in the cache (256 KiB).
-// vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
+// flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
+// default one for each element of an elementwise op's output, and of a kernel's inputs. vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error. sum_of(terms), static, may give the sum of several results of the op in a shorter way, or empty.
 #pragma once
@@ -380,6 +381,20 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
 }
 
 template <class Op>
+double flops(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::flops; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.flops(y, x...)) { return op.flops(y, x...); }, inputs);
+  } else if constexpr (ElementwiseOp<Op>) {
+    return static_cast<double>(y.size());
+  } else {
+    double all = 0;
+    for (const Array& x : inputs) all += static_cast<double>(x.size());
+    return all;
+  }
+}
+
+template <class Op>
 constexpr Operation describe() {
   Operation table;
   table.name = Op::name;
@@ -449,6 +464,7 @@ constexpr Operation describe() {
     if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
   }
 
+  if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;

@@ -106,6 +106,18 @@ void Optimizer::step(std::span<const Tensor> gradients) {
   run(gradients, true);
 }
 
+PlanReport Optimizer::explain(const Tensor& loss) {
+  if (!loss) throw GraphError("explain: the loss is an empty Tensor");
+  if (Capture::current() != nullptr)
+    throw GraphError("explain inside a function that is being compiled; ask the compiled function instead");
+  Snapshot snapshot;
+  snapshot.take({&loss, 1});
+  std::vector<Tensor> results;
+  for (const std::uint32_t k : snapshot.held) results.emplace_back(snapshot.nodes[k]);
+  const std::vector<Cell> cells = next_cells(gradients_of(loss));
+  return *Replay(snapshot.inputs, results, cells).plan().report();
+}
+
 std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) {
   std::vector<Tensor> values;
   for (const Parameter& p : parameters_) values.push_back(p.value());
