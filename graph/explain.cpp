@@ -181,8 +181,8 @@ std::string print_bytes(std::size_t bytes) {
 
 std::string to_string(const PlanReport& report) {
   std::string text = fmt::format(
-      "{} nodes: {} values in {} steps, {} constants folded; {:.3g} flops, arena {}, outputs {}\n", report.nodes,
-      report.values, report.steps.size(), report.constants_folded, report.flops(),
+      "{} nodes: {} values in {} steps, {} constants folded; {:.3g} flops, arena {}, outputs {}\n",
+      report.nodes, report.values, report.steps.size(), report.constants_folded, report.flops(),
       print_bytes(report.arena_bytes), print_bytes(report.output_bytes));
   auto out = std::back_inserter(text);
   if (!report.steps.empty()) {

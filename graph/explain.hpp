@@ -20,10 +20,10 @@ struct PlanReport {
   };
   /// Ops that run together, part by part.
   struct Step {
-    std::vector<Op> ops;             ///< a kernel first, if there is one, then elementwise ops over its output
-    std::size_t bytes_read = 0;      ///< from outside the step; what a broadcast repeats counts once
-    std::size_t bytes_written = 0;   ///< to memory that outlives the step
-    double flops = 0;                ///< floating-point operations; one for an element of an elementwise op
+    std::vector<Op> ops;            ///< a kernel first, if there is one, then elementwise ops over its output
+    std::size_t bytes_read = 0;     ///< from outside the step; what a broadcast repeats counts once
+    std::size_t bytes_written = 0;  ///< to memory that outlives the step
+    double flops = 0;               ///< floating-point operations; one for an element of an elementwise op
     std::size_t scratch_values = 0;  ///< ops whose output never exists as a whole
     /// Outputs that can be written over an input of the plan: they are where nobody else refers to that, as
     /// in the step of an optimizer.
@@ -51,7 +51,8 @@ struct PlanReport {
   double flops() const;
 };
 
-/// What `eval` of these tensors would run now, as one plan: nothing is computed, kept or changed. Throws
+/// What `eval` of these tensors would run now, as one plan (`eval` makes several of a graph of more than 2^15
+/// nodes): nothing is computed, kept or changed. It belongs to the graph's thread, as `eval` does. Throws
 /// GraphError for an empty Tensor, and what an op throws whose result is known while planning.
 PlanReport explain_plan(std::span<const Tensor> tensors);
 template <std::same_as<Tensor>... Tensors>
@@ -63,7 +64,8 @@ inline PlanReport explain_plan(std::initializer_list<Tensor> tensors) {
   return explain_plan(std::span(tensors.begin(), tensors.size()));
 }
 
-/// The ops of a step in one line, with shapes where they change: `matmul(false, true) (32, 10) + add + sigmoid`.
+/// The ops of a step in one line, with shapes where they change: `matmul(false, true) (32, 10) + add +
+/// sigmoid`.
 std::string label_of(const PlanReport::Step& step);
 /// `1.5 KiB`
 std::string print_bytes(std::size_t bytes);

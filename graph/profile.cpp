@@ -58,7 +58,6 @@ double measure_gflops() {
     Vector s[chains];
     for (int c = 0; c < chains; ++c) s[c] = sums[c];
     for (int i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
       for (int c = 0; c < chains; ++c) s[c] = s[c] * a + b;
     }
     for (int c = 0; c < chains; ++c) sums[c] = s[c];
@@ -101,8 +100,8 @@ CriticalPath critical_path(const PlanReport& report, std::span<const double> tim
   }
   std::vector<double> distance(count + 1);
   std::vector<std::size_t> before(count + 1);
-  boost::dag_shortest_paths(
-      graph, count, boost::distance_map(distance.data()).predecessor_map(before.data()));
+  boost::dag_shortest_paths(graph, count,
+                            boost::distance_map(distance.data()).predecessor_map(before.data()));
   CriticalPath path;
   std::size_t at = static_cast<std::size_t>(std::ranges::min_element(distance) - distance.begin());
   path.time = 0 - distance[at];
@@ -189,11 +188,10 @@ ProfileReport Profile::report() const {
 
 std::string to_string(const ProfileReport& report) {
   const MachineCeilings& machine = machine_ceilings();
-  std::string text =
-      fmt::format("{:.3f} ms in steps, {:.3f} ms ({:.0f} %) on the critical path; ceilings {:.0f} GFLOP/s, "
-                  "{:.1f} GB/s\n",
-                  report.total_ms, report.critical_ms, 100 * report.critical_share, machine.gflops,
-                  machine.gbytes);
+  std::string text = fmt::format(
+      "{:.3f} ms in steps, {:.3f} ms ({:.0f} %) on the critical path; ceilings {:.0f} GFLOP/s, "
+      "{:.1f} GB/s\n",
+      report.total_ms, report.critical_ms, 100 * report.critical_share, machine.gflops, machine.gbytes);
   auto out = std::back_inserter(text);
   fmt::format_to(out, "{:>7} {:>10} {:>6} {:>8} {:>7} {:>6}  {}\n", "count", "ms", "share", "GFLOP/s", "GB/s",
                  "roof", "step");

@@ -14,8 +14,8 @@ namespace gradweave {
 /// What one thread of this machine can do at best.
 struct MachineCeilings {
   double gflops = 0;  ///< float32 multiplications and additions in vector registers, 10^9 a second
-  double gbytes = 0;  ///< to and from memory, 10^9 bytes a second: the triad a = b + s c of the STREAM benchmark
-                      ///< (McCalpin, 1995), two arrays read and one written
+  double gbytes = 0;  ///< to and from memory, 10^9 bytes a second: the triad a = b + s c of the STREAM
+                      ///< benchmark (McCalpin, 1995), two arrays read and one written
 };
 /// Measured at the first call, which takes some tenths of a second.
 const MachineCeilings& machine_ceilings();

@@ -59,7 +59,7 @@ class Optimizer {
   /// once.
   Optimizer(std::vector<Parameter> parameters, double learning_rate);
 
-  /// Called before the updates of step number `step`, which counts from 1.
+  /// Called before the updates of step number `step`, which counts from 1, and when that is explained.
   virtual void begin(Index step) { static_cast<void>(step); }
   /// The next value of parameter `i`: a node whose first input is `value`.
   virtual Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) = 0;

@@ -1,5 +1,7 @@
 #include <gradweave/graph/explain.hpp>
 
+#include <cmath>
+
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/plan.hpp>
@@ -166,6 +168,25 @@ TEST_CASE("what a compiled function ran", "[explain]") {
   CHECK(f.explain().steps[0].ops[0].spec.shape == Shape{2, 5});
   f(data({5}));
   CHECK(f.explain().steps[0].ops[0].spec.shape == Shape{5});
+}
+
+TEST_CASE("every op says what it costs", "[explain]") {
+  for (const Operation* op : all_operations()) {
+    for (const Sample& sample : op->samples()) {
+      std::vector<Tensor> inputs;
+      for (const Draw& draw : sample.inputs) {
+        inputs.push_back(contiguous(cast(ones(draw.shape), draw.dtype)));
+        eval(inputs.back());
+      }
+      const PlanReport report = explain_plan(sample.call(inputs));
+      INFO(op->name << "\n" << to_string(report));
+      CHECK(std::isfinite(report.flops()));
+      for (const PlanReport::Step& step : report.steps) {
+        CHECK(step.flops >= 0);
+        CHECK(step.bytes_written > 0);
+      }
+    }
+  }
 }
 
 TEST_CASE("an empty tensor cannot be explained", "[explain]") {
