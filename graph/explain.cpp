@@ -33,7 +33,7 @@ class Explaining {
     report_.nodes = program_.node_count;
     for (Id id = 0; id < program_.values.size(); ++id) {
       const Value& v = program_.values[id];
-      report_.constants_folded += v.operation != nullptr && v.constant && !v.is_view(id);
+      if (v.operation != nullptr && v.constant && !v.is_view(id)) ++report_.constants_folded;
     }
     return std::move(report_);
   }
@@ -48,7 +48,7 @@ class Explaining {
   }
   std::size_t bytes_of(Id id) const { return program_.bytes_of(program_.values[id]); }
 
-  std::string name_of_op(const Value& v) const {
+  static std::string name_of_op(const Value& v) {
     if (is_copy(v)) return "copy";
     std::string name(v.operation->name);
     if (v.operation->print != nullptr) name += fmt::format("({})", v.operation->print(v.attributes));
@@ -104,7 +104,7 @@ class Explaining {
     }
     step.bytes_written += bytes_of(id);
     if (at.kind == Placement::Kind::output) {
-      step.in_place += placement_.outputs[at.output].donor != no_id;
+      if (placement_.outputs[at.output].donor != no_id) ++step.in_place;
     } else {
       report_.arena.push_back({id, name_of_op(program_.values[id]), at.offset, bytes_of(id), s, s});
     }

@@ -33,7 +33,7 @@ constexpr int vector_bytes = 32;
 #else
 constexpr int vector_bytes = 16;
 #endif
-typedef float Vector __attribute__((vector_size(vector_bytes)));
+using Vector __attribute__((vector_size(vector_bytes))) = float;
 constexpr int lanes = vector_bytes / sizeof(float);
 
 // The best of several, for others may be using the machine.
@@ -58,7 +58,7 @@ double measure_gflops() {
     Vector s[chains];
     for (int c = 0; c < chains; ++c) s[c] = sums[c];
     for (int i = 0; i < rounds; ++i) {
-      for (int c = 0; c < chains; ++c) s[c] = s[c] * a + b;
+      for (Vector& sum : s) sum = sum * a + b;
     }
     for (int c = 0; c < chains; ++c) sums[c] = s[c];
     asm volatile("" : : "r"(sums) : "memory");  // somebody may be reading them
