@@ -46,6 +46,7 @@ class Lowering {
   Lowering(const Snapshot& snapshot, const Passes& passes)
       : snapshot_(snapshot), passes_(passes), seen_(passes.simplify ? snapshot.nodes.size() : 0) {
     program_.input_count = snapshot.inputs.size();
+    program_.node_count = snapshot.nodes.size();
     program_.values.reserve(snapshot.inputs.size() + snapshot.nodes.size());
     for (const Node* input : snapshot.inputs) add_input(*input);
   }

@@ -413,6 +413,11 @@ void weight_gradient(const Geometry& g, Index images, const T* dy, const T* x, T
 
 // ---- The three ops: each is linear in its two inputs, and its derivatives are the other two.
 
+// Of all three: a product and a sum for each output and each tap of the weight, padding included.
+double flops_of(const Array& y, const Array& weight) {
+  return 2 * static_cast<double>(y.size()) * static_cast<double>(numel(weight.shape.subspan(1)));
+}
+
 struct Conv2d {
   Pair stride, padding, dilation;
   Index groups;
@@ -446,12 +451,7 @@ struct Conv2d {
     });
   }
   static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
-  static Index flops(const Array& y, const Array&, const Array& weight) {
-    return 2 * y.size() * numel(weight.shape.subspan(1));
-  }
-  Index row_cost(const Array&, const Array& x, const Array& weight) const {
-    return geometry(x.shape, weight.shape).image_cost();
-  }
+  static double flops(const Array& y, const Array&, const Array& weight) { return flops_of(y, weight); }
   Index part_rows(const Array&, const Array& x, const Array& weight) const {
     return geometry(x.shape, weight.shape).worthwhile_images();
   }
@@ -475,12 +475,7 @@ struct Conv2dInput {
     });
   }
   static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
-  static Index flops(const Array&, const Array& dy, const Array& weight) {
-    return 2 * dy.size() * numel(weight.shape.subspan(1));
-  }
-  Index row_cost(const Array& dx, const Array&, const Array& weight) const {
-    return convolution().geometry(dx.shape, weight.shape).image_cost();
-  }
+  static double flops(const Array&, const Array& dy, const Array& weight) { return flops_of(dy, weight); }
   Index part_rows(const Array& dx, const Array&, const Array& weight) const {
     return convolution().geometry(dx.shape, weight.shape).worthwhile_images();
   }
@@ -509,6 +504,7 @@ struct Conv2dWeight {
       weight_gradient(g, x.shape[0], dy.as<const T>(), x.as<const T>(), dw.as<T>());
     });
   }
+  static double flops(const Array& dw, const Array& dy, const Array&) { return flops_of(dy, dw); }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x, const Tensor&) const;
   static SamplesOf<Conv2dWeight> samples() {
     return {{{1, 0, 1, 1, {3, 2, 2, 2}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {2, 2, 4, 3})}},
