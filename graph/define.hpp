@@ -11,30 +11,31 @@
 //   };
 //   Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 //
-// Attributes are plain data members, at most six; then the functions are const members, and `samples` returns
-// `SamplesOf<Op>`: pairs of an op and its inputs. What an op defines tells its kind:
-//   elementwise  forward(x...): an array expression. `dtypes` (default: floating) says for which elements.
-//   The inputs
-//                broadcast. A member `fixed` gives inputs (such as a condition) a dtype of their own.
-//   view         infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides): moves no data. It
-//   may advance
-//                y.data and must fill the strides; false means "not without a copy", and x comes again
-//                row-major.
-//   kernel       infer(Spec...) and forward(const Array& y, const Array& x...): anything else, on row-major
-//   arrays.
-//   rows         the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose
-//   output is
-//                a matrix of independent rows. It computes those that it is asked for, the same bits
-//                whichever they are; threads and fusion come from that. Of y it reads shape and dtype only.
-//                Where the defaults do not fit: row_width(y, x...) (the last axis of y), row_cost(y, x...),
-//                roughly, in ns (that of writing it), and part_rows(y, x...), how many to compute at a time
-//                so that what uses them finds them in the cache (256 KiB).
-// flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
-// default one for each element of an elementwise op's output, and of a kernel's inputs. vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
+// Attributes are plain data members, at most six, each with a default constructor; then the functions are
+// const members, and `samples` returns `SamplesOf<Op>`: pairs of an op and its inputs.
+//
+// What an op defines tells its kind:
+//
+// - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
+//   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
+//   condition) a dtype of their own.
+// - view: infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides) moves no data. It may
+//   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
+// - kernel: infer(Spec...) and forward(const Array& y, const Array& x...), anything else, on row-major
+// arrays.
+// - rows: the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose output
+//   is a matrix of independent rows. It computes those that it is asked for, the same bits whichever they
+//   are; threads and fusion come from that. Of y it reads shape and dtype only. Where the defaults do not
+//   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
+//   writing it; part_rows(y, x...), how many to compute at a time so that what uses them finds them in the
+//   cache, 256 KiB.
+//
+// vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
-// member `neutral` is the number that, as one of two inputs, leaves the other as it is. flops(y, x...) counts
-// multiplications and additions, for `explain_plan`.
+// member `neutral` is the number that, as one of two inputs, leaves the other as it is.
+// flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
+// default one for each element of an elementwise op's output, and of a kernel's inputs.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -465,15 +466,6 @@ constexpr Operation describe() {
 
   if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
-  if constexpr (requires { &Op::flops; }) {
-    table.flops = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
-      return spread(
-          [&](const auto&... x) -> decltype(as<Op>(attributes).flops(y, x...)) {
-            return as<Op>(attributes).flops(y, x...);
-          },
-          inputs);
-    };
-  }
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;

@@ -452,6 +452,9 @@ struct Conv2d {
   }
   static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
   static double flops(const Array& y, const Array&, const Array& weight) { return flops_of(y, weight); }
+  Index row_cost(const Array&, const Array& x, const Array& weight) const {
+    return geometry(x.shape, weight.shape).image_cost();
+  }
   Index part_rows(const Array&, const Array& x, const Array& weight) const {
     return geometry(x.shape, weight.shape).worthwhile_images();
   }
@@ -476,6 +479,9 @@ struct Conv2dInput {
   }
   static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
   static double flops(const Array&, const Array& dy, const Array& weight) { return flops_of(dy, weight); }
+  Index row_cost(const Array& dx, const Array&, const Array& weight) const {
+    return convolution().geometry(dx.shape, weight.shape).image_cost();
+  }
   Index part_rows(const Array& dx, const Array&, const Array& weight) const {
     return convolution().geometry(dx.shape, weight.shape).worthwhile_images();
   }
@@ -495,9 +501,6 @@ struct Conv2dWeight {
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {weight, dy.dtype}; }
-  static Index flops(const Array& dw, const Array& dy, const Array&) {
-    return 2 * dy.size() * numel(dw.shape.subspan(1));
-  }
   void forward(const Array& dw, const Array& dy, const Array& x) const {
     const Geometry g = convolution().geometry(x.shape, dw.shape);
     dispatch<floating>(dw.dtype, [&]<class T>() {

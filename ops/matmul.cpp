@@ -117,9 +117,6 @@ struct MatMul {
       }
     });
   }
-  Index flops(const Array& y, const Array& a, const Array&) const {
-    return 2 * y.size() * a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
-  }
   Index row_cost(const Array& y, const Array& a, const Array&) const {
     const Index m = y.shape.back(), k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
     return m * k / 40 + m / 8;
