@@ -171,7 +171,7 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
 void Blocks::finish(Index count) {
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
   // first cache.
-  constexpr std::size_t near_bytes = 24 * 1024, line = 64;
+  constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = 64;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   block_ =
       std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
@@ -182,7 +182,8 @@ void Blocks::finish(Index count) {
   scratch_bytes_ = panel_offset_ + panel_bytes_;
   for (Place& place : places_) {
     const std::size_t offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
-    if (place.kind != Kind::memory) place.data = reinterpret_cast<std::byte*>(offset);
+    if (place.kind == Kind::memory) continue;
+    place.data = reinterpret_cast<std::byte*>(offset);  // NOLINT(performance-no-int-to-ptr)
   }
   for (Feed& feed : feeds_) feed.offset = places_[feed.operand].number * register_bytes_;
   entries_.reserve(operands_.size());

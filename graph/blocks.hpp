@@ -60,8 +60,8 @@ class Blocks {
   }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
-  /// Elements [first, last), given aligned scratch memory.
-  void run(Index first, Index last, std::byte* scratch) const;
+  /// Elements [begin, end), given aligned scratch memory.
+  void run(Index begin, Index end, std::byte* scratch) const;
 
  private:
   enum class Kind : std::uint8_t { memory, scratch, panel };

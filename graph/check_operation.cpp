@@ -203,6 +203,7 @@ class OperationCheck {
     const std::vector<Tensor> operands(node.inputs().begin(), node.inputs().end());
     eval(y);
     std::vector<Array> inputs;
+    inputs.reserve(operands.size());
     for (const Tensor& x : operands) {
       inputs.push_back({x.node()->data, x.dtype(), x.node()->shape(), {}});
     }

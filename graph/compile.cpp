@@ -44,7 +44,7 @@ struct Kind {
     if (strided) strides = Shape::of_strides(argument.node()->strides());
   }
   bool fits(const Node& node) const {
-    return node.dtype == spec.dtype && node.strided == strided && node.tracked == is_variable &&
+    return node.dtype == spec.dtype && bool{node.strided} == strided && bool{node.tracked} == is_variable &&
            same(node.shape(), spec.shape) && (!strided || same(node.strides(), strides));
   }
   Spec spec;
@@ -116,6 +116,11 @@ CompiledFunction& CompiledFunction::operator=(CompiledFunction&&) noexcept = def
 CompiledFunction::~CompiledFunction() = default;
 std::size_t CompiledFunction::programs() const { return versions_.size(); }
 
+PlanReport CompiledFunction::explain() const {
+  if (latest_ == nullptr) throw GraphError("explain: the compiled function has not been called yet");
+  return *latest_->replay->plan().report();
+}
+
 std::span<const Tensor> CompiledFunction::run(Call call, void* function, std::span<const Tensor> arguments) {
   if (Capture::current() != nullptr) {  // a part of another function that is being compiled
     inlined_ = call(function, arguments);
@@ -126,9 +131,10 @@ std::span<const Tensor> CompiledFunction::run(Call call, void* function, std::sp
   if (at == versions_.end()) {
     constexpr std::size_t most = 64;
     if (versions_.size() == most) versions_.erase(versions_.begin());
-    versions_.push_back(std::make_unique<Version>(call, function, arguments));
+    versions_.push_back(std::make_shared<Version>(call, function, arguments));
     at = versions_.end() - 1;
   }
+  latest_ = *at;
   (*at)->run(arguments);
   return (*at)->results;
 }

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/tensor.hpp>
 
 namespace gradweave {
@@ -26,10 +27,12 @@ class CompiledFunction {
   std::span<const Tensor> run(Call call, void* function, std::span<const Tensor> arguments);
   /// How many kinds of arguments it has met.
   std::size_t programs() const;
+  PlanReport explain() const;
 
  private:
   struct Version;
-  std::vector<std::unique_ptr<Version>> versions_;
+  std::vector<std::shared_ptr<Version>> versions_;
+  std::shared_ptr<const Version> latest_;  // that ran
   std::vector<Tensor> inlined_;
 };
 
@@ -74,6 +77,8 @@ class Compiled {
 
   /// How many kinds of arguments (shapes, dtypes, layouts) it has met: each has a program of its own.
   std::size_t programs() const { return function_.programs(); }
+  /// What the latest call ran (explain.hpp). Throws GraphError before the first call.
+  PlanReport explain() const { return function_.explain(); }
 
  private:
   std::unique_ptr<F> f_;

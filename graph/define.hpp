@@ -33,8 +33,9 @@
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
-// member `neutral` is the number that, as one of two inputs, leaves the other as it is. flops(y, x...) counts
-// multiplications and additions, for `explain_plan`.
+// member `neutral` is the number that, as one of two inputs, leaves the other as it is.
+// flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
+// default one for each element of an elementwise op's output, and of a kernel's inputs.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -391,6 +392,20 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
 }
 
 template <class Op>
+double flops(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  if constexpr (requires { &Op::flops; }) {
+    const Op& op = as<Op>(attributes);
+    return spread([&](const auto&... x) -> decltype(op.flops(y, x...)) { return op.flops(y, x...); }, inputs);
+  } else if constexpr (ElementwiseOp<Op>) {
+    return static_cast<double>(y.size());
+  } else {
+    double all = 0;
+    for (const Array& x : inputs) all += static_cast<double>(x.size());
+    return all;
+  }
+}
+
+template <class Op>
 constexpr Operation describe() {
   Operation table;
   table.name = Op::name;
@@ -464,16 +479,8 @@ constexpr Operation describe() {
     if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
   }
 
+  if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
   if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
-  if constexpr (requires { &Op::flops; }) {
-    table.flops = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
-      return spread(
-          [&](const auto&... x) -> decltype(as<Op>(attributes).flops(y, x...)) {
-            return as<Op>(attributes).flops(y, x...);
-          },
-          inputs);
-    };
-  }
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;

@@ -18,7 +18,9 @@ template <class T>
 using Few = boost::container::small_vector<T, 4>;
 
 // Views are taken of this address, and only the difference is looked at.
-std::byte* any_address() { return reinterpret_cast<std::byte*>(std::uintptr_t{1} << 32U); }
+std::byte* any_address() {
+  return reinterpret_cast<std::byte*>(std::uintptr_t{1} << 32U);  // NOLINT(performance-no-int-to-ptr)
+}
 
 // An open table of values by the hash of what computes them.
 class Seen {
@@ -45,6 +47,7 @@ class Lowering {
   Lowering(const Snapshot& snapshot, const Passes& passes)
       : snapshot_(snapshot), passes_(passes), seen_(passes.simplify ? snapshot.nodes.size() : 0) {
     program_.input_count = snapshot.inputs.size();
+    program_.node_count = snapshot.nodes.size();
     program_.values.reserve(snapshot.inputs.size() + snapshot.nodes.size());
     for (const Node* input : snapshot.inputs) add_input(*input);
   }
@@ -150,7 +153,7 @@ class Lowering {
     }
     return no_id;
   }
-  double number(const Value& v) const {
+  static double number(const Value& v) {
     return dispatch(v.dtype, [&]<class T>() {
       return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset));
     });
@@ -163,11 +166,11 @@ class Lowering {
   bool is_uniform(const Value& v) const {
     const Dims strides = program_.strides_of(v);
     return numel(program_.shape_of(v)) == 1 ||
-           (!program_.row_major(v) && std::ranges::all_of(strides, [](Index s) { return s == 0; }));
+           (!Program::row_major(v) && std::ranges::all_of(strides, [](Index s) { return s == 0; }));
   }
 
   std::size_t hash_of(const Value& v) const {
-    std::size_t hash = std::bit_cast<std::size_t>(v.operation);
+    auto hash = std::bit_cast<std::size_t>(v.operation);
     for (const Id input : program_.inputs_of(v)) hash = (std::rotl(hash, 7) ^ input) * 0x9E3779B97F4A7C15U;
     if (v.operation->attribute_size != 0) hash ^= v.operation->hash(v.attributes);
     return hash ^ hash >> 32U;
@@ -179,7 +182,7 @@ class Lowering {
 
   // The value, or a copy of it whose elements lie in order.
   Id contiguous(Id id) {
-    if (program_.row_major(value(id))) return id;
+    if (Program::row_major(value(id))) return id;
     const Shape shape(program_.shape_of(value(id)));
     Value copy;
     copy.operation = &copy_operation();

@@ -106,11 +106,10 @@ struct Operation {
   AboutRows row_width = nullptr;  ///< elements in a row
   AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
   AboutRows part_rows = nullptr;  ///< how many to compute at a time; it does not change their bits
-  bool takes_strides = false;     ///< the kernel reads strided inputs itself; else it gets row-major ones
-  bool uniform = false;           ///< every element is the same: `run` computes one
-
-  /// Multiplications and additions; null: one for each element of the largest of inputs and output.
-  Index (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
+  /// How many floating-point operations it takes; arrays come without data.
+  double (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
+  bool takes_strides = false;  ///< the kernel reads strided inputs itself; else it gets row-major ones
+  bool uniform = false;        ///< every element is the same: `run` computes one
 
   // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means
   // zero.

@@ -172,7 +172,7 @@ class Placing {
   }
   Id donor(std::uint32_t s, Id id, std::uint32_t member) {
     for (const Id b : program_.inputs_of(program_.values[id])) {
-      if (b >= program_.input_count || !program_.row_major(program_.values[b]) ||
+      if (b >= program_.input_count || !Program::row_major(program_.values[b]) ||
           !can_become(s, b, id, member))
         continue;
       uses_[b].given = true;

@@ -5,6 +5,7 @@
 
 #include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/profile.hpp>
 
 namespace gradweave {
 namespace {
@@ -41,7 +42,8 @@ class Plan::Machine {
   Id running() const { return running_; }
   void set_running(Id id) { running_ = id; }
 
-  void run(std::byte* arena) {
+  template <class AfterStep>
+  void run(std::byte* arena, const AfterStep& after_step) {
     if (arena != arena_) {
       arena_ = arena;
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
@@ -50,6 +52,7 @@ class Plan::Machine {
     for (const Executable& e : executables_) {
       running_ = e.first;
       run(e, scratch.data());
+      after_step();
     }
   }
 
@@ -246,7 +249,7 @@ class Plan::Machine {
   // Rows of the lead and what follows them; without a lead, elements.
   static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
-    const Index element = static_cast<Index>(size_of(e.output.dtype));
+    const auto element = static_cast<Index>(size_of(e.output.dtype));
     std::byte* data =
         e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
@@ -316,7 +319,13 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
     }
   }
   const Scratch arena(placement_.arena_bytes);
-  machine_->run(arena.data());
+  if (Profile* profile = Profile::current(); profile == nullptr) {
+    machine_->run(arena.data(), [] {});
+  } else {
+    Profile::Run timed(*profile, report());
+    machine_->run(arena.data(), [&] { timed.end_step(); });
+    timed.finish();
+  }
 }
 
 std::uint32_t Plan::storage_of(std::size_t i) const {

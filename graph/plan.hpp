@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 
+#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/program.hpp>
 
 namespace gradweave {
@@ -61,6 +62,8 @@ class Plan {
   const Program& program() const { return program_; }
   std::span<const Step> steps() const { return steps_; }
   const Placement& placement() const { return placement_; }
+  /// What it does; made when it is asked for.
+  const std::shared_ptr<const PlanReport>& report() const;
   /// Memory that it takes while it runs, but for its inputs and outputs.
   std::size_t bytes() const { return placement_.arena_bytes; }
 
@@ -72,6 +75,7 @@ class Plan {
   std::vector<Ref<Storage>> storages_;  // of the placement's outputs
   std::span<Node* const> inputs_;       // of the last run
   std::unique_ptr<Machine> machine_;
+  mutable std::shared_ptr<const PlanReport> report_;
 };
 
 }  // namespace gradweave

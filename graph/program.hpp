@@ -46,10 +46,11 @@ class Program {
   std::vector<Value> values;  ///< the inputs, then what is computed, inputs before their users
   std::vector<Id> outputs;    ///< the values of the snapshot's held nodes
   std::size_t input_count = 0;
+  std::size_t node_count = 0;  ///< of the snapshot
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
   Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
-  bool row_major(const Value& v) const { return v.first_stride == no_id; }
+  static bool row_major(const Value& v) { return v.first_stride == no_id; }
   Dims strides_of(const Value& v) const {
     return row_major(v) ? Dims() : Dims(sizes_.data() + v.first_stride, v.rank);
   }

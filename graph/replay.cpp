@@ -44,7 +44,7 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   }
 }
 
-std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) const {
+std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) {
   const auto at = std::ranges::find(snapshot.held, snapshot.number_of(tensor.node()));
   if (at == snapshot.held.end())
     throw GraphError("a result that is not computed by the function: it has its value already");

@@ -41,7 +41,7 @@ class Replay {
     std::uint32_t storage;  // which of its storages that is, where the cell's own may be taken; or `no_id`
   };
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
-  std::uint32_t output_of(const Snapshot& snapshot, const Tensor& tensor) const;
+  static std::uint32_t output_of(const Snapshot& snapshot, const Tensor& tensor);
 
   std::unique_ptr<Structure> structure_;
   std::unique_ptr<Plan> plan_;

@@ -35,6 +35,14 @@ std::vector<Parameter> without_repeats(std::vector<Parameter> all) {
   return unique;
 }
 
+// What the step leaves with values.
+std::vector<Tensor> held_by(const Snapshot& snapshot) {
+  std::vector<Tensor> held;
+  held.reserve(snapshot.held.size());
+  for (const std::uint32_t k : snapshot.held) held.emplace_back(snapshot.nodes[k]);
+  return held;
+}
+
 }  // namespace
 
 ScalarInput::ScalarInput(double value)
@@ -106,8 +114,19 @@ void Optimizer::step(std::span<const Tensor> gradients) {
   run(gradients, true);
 }
 
+PlanReport Optimizer::explain(const Tensor& loss) {
+  if (!loss) throw GraphError("explain: the loss is an empty Tensor");
+  if (Capture::current() != nullptr)
+    throw GraphError("explain inside a function that is being compiled; ask the compiled function instead");
+  Snapshot snapshot;
+  snapshot.take({&loss, 1});
+  const std::vector<Cell> cells = next_cells(gradients_of(loss));
+  return *Replay(snapshot.inputs, held_by(snapshot), cells).plan().report();
+}
+
 std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) {
   std::vector<Tensor> values;
+  values.reserve(parameters_.size());
   for (const Parameter& p : parameters_) values.push_back(p.value());
   try {
     return gradients(loss, values);
@@ -158,8 +177,7 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
     begin(steps_ + 1);
   } else {
     // Gone before the run, so that parameters have no other owners then.
-    std::vector<Tensor> results;
-    for (const std::uint32_t k : snapshot.held) results.emplace_back(snapshot.nodes[k]);
+    const std::vector<Tensor> results = held_by(snapshot);
     const std::vector<Cell> cells = next_cells(all_gradients());
     program = programs_->cache.make(snapshot, hides_history ? Keep::no : Keep::yes, results, cells);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gradweave/graph/capture.hpp>
+#include <gradweave/graph/explain.hpp>
 #include <gradweave/nn/module.hpp>
 
 namespace gradweave::nn {
@@ -38,6 +39,10 @@ class Optimizer {
   /// part does, each has either its old or its new value. The program is kept by the structure of the loss: a
   /// loop differentiates and plans its first step only.
   void minimize(const Tensor& loss);
+  /// What `minimize(loss)` would run now: loss, gradients and updates as one plan. Takes no step and computes
+  /// nothing. Throws what `minimize` throws before it runs, and GraphError inside a function that is being
+  /// compiled.
+  PlanReport explain(const Tensor& loss);
   /// One step with given gradients, one for each parameter, of its shape and dtype. Throws ShapeError or
   /// DTypeError.
   void step(std::span<const Tensor> gradients);
@@ -54,7 +59,7 @@ class Optimizer {
   /// once.
   Optimizer(std::vector<Parameter> parameters, double learning_rate);
 
-  /// Called before the updates of step number `step`, which counts from 1.
+  /// Called before the updates of step number `step`, which counts from 1, and when that is explained.
   virtual void begin(Index step) { static_cast<void>(step); }
   /// The next value of parameter `i`: a node whose first input is `value`.
   virtual Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) = 0;

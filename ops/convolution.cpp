@@ -413,6 +413,11 @@ void weight_gradient(const Geometry& g, Index images, const T* dy, const T* x, T
 
 // ---- The three ops: each is linear in its two inputs, and its derivatives are the other two.
 
+// Of all three: a product and a sum for each output and each tap of the weight, padding included.
+double flops_of(const Array& y, const Array& weight) {
+  return 2 * static_cast<double>(y.size()) * static_cast<double>(numel(weight.shape.subspan(1)));
+}
+
 struct Conv2d {
   Pair stride, padding, dilation;
   Index groups;
@@ -446,9 +451,7 @@ struct Conv2d {
     });
   }
   static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
-  Index flops(const Array& y, const Array&, const Array& weight) const {
-    return 2 * y.size() * numel(weight.shape.subspan(1));
-  }
+  static double flops(const Array& y, const Array&, const Array& weight) { return flops_of(y, weight); }
   Index row_cost(const Array&, const Array& x, const Array& weight) const {
     return geometry(x.shape, weight.shape).image_cost();
   }
@@ -475,9 +478,7 @@ struct Conv2dInput {
     });
   }
   static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
-  static Index flops(const Array&, const Array& dy, const Array& weight) {
-    return 2 * dy.size() * numel(weight.shape.subspan(1));
-  }
+  static double flops(const Array&, const Array& dy, const Array& weight) { return flops_of(dy, weight); }
   Index row_cost(const Array& dx, const Array&, const Array& weight) const {
     return convolution().geometry(dx.shape, weight.shape).image_cost();
   }
@@ -500,15 +501,13 @@ struct Conv2dWeight {
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {weight, dy.dtype}; }
-  static Index flops(const Array& dw, const Array& dy, const Array&) {
-    return 2 * dy.size() * numel(dw.shape.subspan(1));
-  }
   void forward(const Array& dw, const Array& dy, const Array& x) const {
     const Geometry g = convolution().geometry(x.shape, dw.shape);
     dispatch<floating>(dw.dtype, [&]<class T>() {
       weight_gradient(g, x.shape[0], dy.as<const T>(), x.as<const T>(), dw.as<T>());
     });
   }
+  static double flops(const Array& dw, const Array& dy, const Array&) { return flops_of(dy, dw); }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x, const Tensor&) const;
   static SamplesOf<Conv2dWeight> samples() {
     return {{{1, 0, 1, 1, {3, 2, 2, 2}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {2, 2, 4, 3})}},

@@ -37,9 +37,9 @@ auto smaller(const A& a, const B& b) {
 // f of each pair, for a conditional: compilers make vector instructions of this and not of Eigen's select.
 template <class F, class A, class B>
 typename A::PlainObject chosen(const F& f, const A& a, const B& b) {
-  const typename A::PlainObject left = a, right = b;
-  typename A::PlainObject result = left;
-  for (Index i = 0; i < left.size(); ++i) result.data()[i] = f(left.data()[i], right.data()[i]);
+  typename A::PlainObject result = a;       // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const typename A::PlainObject right = b;  // evaluated, if it is an expression
+  for (Index i = 0; i < result.size(); ++i) result.data()[i] = f(result.data()[i], right.data()[i]);
   return result;
 }
 

@@ -117,12 +117,13 @@ struct MatMul {
       }
     });
   }
-  Index flops(const Array& y, const Array& a, const Array&) const {
-    return 2 * y.size() * a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
-  }
   Index row_cost(const Array& y, const Array& a, const Array&) const {
     const Index m = y.shape.back(), k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
     return m * k / 40 + m / 8;
+  }
+  double flops(const Array& y, const Array& a, const Array&) const {
+    return 2.0 * static_cast<double>(y.size()) *
+           static_cast<double>(a.shape[a.shape.size() - (transpose_a ? 2 : 1)]);
   }
   // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
   // anew, unless so little is done with b that what follows had better find the rows in the first cache.

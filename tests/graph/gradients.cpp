@@ -230,7 +230,8 @@ TEST_CASE("cotangents of slices that share out a tensor are joined", "[gradients
 TEST_CASE("a weight's gradients over the steps of a sequence become one product", "[gradients]") {
   Generator generator(4);
   const Tensor w = variable(random_normal({6, 6}, generator, 0, 1, f64));
-  const Tensor a = random_normal({2, 6}, generator, 0, 1, f64), b = random_normal({1, 6}, generator, 0, 1, f64);
+  const Tensor a = random_normal({2, 6}, generator, 0, 1, f64),
+               b = random_normal({1, 6}, generator, 0, 1, f64);
   const Tensor y = sum(sin(linear(a, w))) + sum(exp(linear(b, w)));
   const auto [joined] = gradients(y, {w});
   CHECK(count_ops(joined, "concat") == 2);
@@ -238,8 +239,9 @@ TEST_CASE("a weight's gradients over the steps of a sequence become one product"
   const auto [other] = gradients(sum(exp(linear(b, w))), {w});
   const auto expected = (one + other).to_vector<double>(), found = joined.to_vector<double>();
   for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-14));
-  CHECK_THAT([&](std::span<const Tensor> in) { return sum(sin(linear(a, in[0]))) + sum(exp(linear(b, in[0]))); },
-             HasRightGradients({w}));
+  CHECK_THAT(
+      [&](std::span<const Tensor> in) { return sum(sin(linear(a, in[0]))) + sum(exp(linear(b, in[0]))); },
+      HasRightGradients({w}));
 }
 
 }  // namespace
