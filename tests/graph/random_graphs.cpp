@@ -2,6 +2,7 @@
 // updates in place, threads and compiled functions must not change a bit of their results. A failure names its seed.
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -305,6 +306,88 @@ TEST_CASE("random graphs: compiled, on new arguments, results and arguments held
     REQUIRE(difference(expected[0], values_of(held[0])) == -1);
     REQUIRE(difference(expected[2], values_of(held[1])) == -1);
     CHECK(compiled.programs() == 1);
+  }
+}
+
+// Trains the leaves that are variables; what a user may look at in between is held until the end.
+struct Training {
+  std::uint64_t seed;
+  std::vector<nn::Parameter> parameters;
+  std::unique_ptr<nn::Optimizer> optimizer;
+  std::vector<Tensor> held;
+  std::vector<Values> seen;
+
+  explicit Training(std::uint64_t number) : seed(number) {
+    for (const Tensor& leaf : leaves(seed, DType::float32)) {
+      if (leaf.is_tracked()) parameters.emplace_back(fmt::format("p{}", parameters.size()), leaf);
+    }
+    if (seed % 3 == 0) {
+      optimizer = std::make_unique<nn::Adam>(parameters, nn::AdamOptions{.learning_rate = 0.01, .weight_decay = 0.1});
+    } else {
+      optimizer = std::make_unique<nn::SGD>(
+          parameters, nn::SgdOptions{.learning_rate = 0.01, .momentum = seed % 3 == 1 ? 0.9 : 0});
+    }
+  }
+  // The loss, and what comes up on the way to it.
+  std::vector<Tensor> forward(std::span<const Tensor> data) const {
+    std::vector<Tensor> on(data.begin(), data.end());
+    std::size_t next = 0;
+    for (Tensor& leaf : on) {
+      if (leaf.is_tracked()) leaf = parameters[next++].value();
+    }
+    std::vector<Tensor> results = RandomGraph(seed, 20)(on);
+    Tensor loss = tanh(mean(results[0]) * 0.01) + tanh(results.back() * 1e-4);
+    for (const nn::Parameter& p : parameters) loss = loss + 0.01 * sum(square(p.value()));
+    results.resize(2);
+    results.push_back(loss);
+    return results;
+  }
+  void step(std::uint64_t number, bool looks) {
+    std::vector<Tensor> results = forward(leaves(seed + number, DType::float32));
+    if (looks) {
+      held.push_back(parameters[(seed + number) % parameters.size()].value());
+      held.push_back(transpose(parameters[0].value()));  // a view that is evaluated later
+      held.push_back(results[number % 2]);
+      if (number % 2 == 0) eval(held[held.size() - 2]);
+    }
+    const Tensor loss = results.back();
+    results.clear();
+    optimizer->minimize(loss);
+    seen.push_back({loss.to_vector<double>()});
+    for (const nn::Parameter& p : parameters) seen.back().push_back(p.value().to_vector<double>());
+  }
+};
+
+TEST_CASE("random graphs: trained, whatever somebody holds", "[plan][random]") {
+  constexpr std::uint64_t steps = 5;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    INFO("seed " << seed);
+    Training plain(seed), planned(seed), watched(seed), compiled(seed);
+    {
+      const WithPasses with(none);
+      for (std::uint64_t k = 0; k < steps; ++k) plain.step(k, true);
+    }
+    const std::vector<Tensor> outside = leaves(seed, DType::float32);
+    auto step = compile([&](const Tensor& a, const Tensor& b, const Tensor& c) {
+      std::vector<Tensor> on = outside;
+      on[2] = a, on[5] = b, on[8] = c;  // those that are no parameters
+      const Tensor loss = compiled.forward(on).back();
+      compiled.optimizer->minimize(loss);
+      return loss;
+    });
+    for (std::uint64_t k = 0; k < steps; ++k) {
+      planned.step(k, false);
+      watched.step(k, true);
+      const std::vector<Tensor> on = leaves(seed + k, DType::float32);
+      const Tensor loss = step(on[2], on[5], on[8]);
+      compiled.seen.push_back({loss.to_vector<double>()});
+      for (const nn::Parameter& p : compiled.parameters) compiled.seen.back().push_back(p.value().to_vector<double>());
+      INFO("step " << k);
+      REQUIRE(difference(plain.seen[k], planned.seen[k]) == -1);
+      REQUIRE(difference(plain.seen[k], watched.seen[k]) == -1);
+      REQUIRE(difference(plain.seen[k], compiled.seen[k]) == -1);
+    }
+    REQUIRE(difference(values_of(plain.held), values_of(watched.held)) == -1);
   }
 }
 
