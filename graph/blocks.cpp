@@ -205,7 +205,7 @@ inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* s
 
 void Blocks::run(Index begin, Index end, std::byte* scratch) const {
   std::array<const void*, 8> few;
-  std::vector<const void*> many(most_inputs_ > few.size() ? most_inputs_ : 0);
+  RecycledVector<const void*> many(most_inputs_ > few.size() ? most_inputs_ : 0);
   const void** const inputs = many.empty() ? few.data() : many.data();
   for (Index first = begin; first < end; first += block_) {
     const Index count = std::min(block_, end - first);

@@ -140,7 +140,7 @@ typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) 
   if (count <= grain) {
     all.add(x, count);
   } else {
-    std::vector<Tree> trees(static_cast<std::size_t>((count - 1) / grain + 1));
+    RecycledVector<Tree> trees(static_cast<std::size_t>((count - 1) / grain + 1));
     parallel_for(count, grain, [&](Index first, Index last) {
       trees[static_cast<std::size_t>(first / grain)].add(x + first, last - first);
     });

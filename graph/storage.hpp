@@ -1,6 +1,7 @@
 // Memory of tensors and nodes: blocks that are recycled by size, never returned to the system between steps.
 #pragma once
 #include <cstddef>
+#include <vector>
 
 #include <gradweave/graph/ref.hpp>
 
@@ -14,6 +15,20 @@ void* allocate_block(std::size_t bytes);
 void free_block(void* block, std::size_t bytes) noexcept;
 /// Returns the calling thread's unused blocks to the system.
 void release_cached_memory() noexcept;
+
+/// For containers that come and go with every step: memory from `allocate_block`.
+template <class T>
+struct Recycled {
+  using value_type = T;
+  Recycled() = default;
+  template <class U>
+  Recycled(const Recycled<U>&) {}
+  T* allocate(std::size_t count) { return static_cast<T*>(allocate_block(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t count) noexcept { free_block(memory, count * sizeof(T)); }
+  friend bool operator==(const Recycled&, const Recycled&) { return true; }
+};
+template <class T>
+using RecycledVector = std::vector<T, Recycled<T>>;
 
 /// Memory for as long as this object lives, aligned to 64 bytes. Each thread keeps the largest that it ever
 /// needed for each depth of nesting, so that taking it costs nothing.

@@ -80,8 +80,8 @@ struct Geometry {
     return (positions + tile<T> - 1) / tile<T> * tile<T>;
   }
   // Where the taps of the first group's weight lie from a position.
-  std::vector<Index> taps() const {
-    std::vector<Index> all;
+  RecycledVector<Index> taps() const {
+    RecycledVector<Index> all;
     const auto along = [](Index offset, Index step, Index width) {
       return Pair(offset % step, offset / step * width);
     };
@@ -97,12 +97,12 @@ struct Geometry {
     return all;
   }
   template <class T>
-  std::vector<T> image_scratch() const {
-    return std::vector<T>(static_cast<std::size_t>(channels * channel + tile<T>));
+  RecycledVector<T> image_scratch() const {
+    return RecycledVector<T>(static_cast<std::size_t>(channels * channel + tile<T>));
   }
   template <class T>
-  std::vector<T> output_scratch() const {
-    return std::vector<T>(static_cast<std::size_t>(outputs * wide<T>()));
+  RecycledVector<T> output_scratch() const {
+    return RecycledVector<T>(static_cast<std::size_t>(outputs * wide<T>()));
   }
 
   // Calls copy(row of the image, where it begins in scratch, its step there, how many) for every row of every
@@ -160,9 +160,9 @@ struct Geometry {
 struct Part {
   Index first, size;
 };
-std::vector<Part> parts_of(Index total, Index most) {
+RecycledVector<Part> parts_of(Index total, Index most) {
   const Index count = (total + most - 1) / most;
-  std::vector<Part> parts;
+  RecycledVector<Part> parts;
   for (Index k = 0; k < count; ++k) {
     const Index first = k * total / count;
     parts.push_back({first, (k + 1) * total / count - first});
@@ -186,7 +186,7 @@ template <class T>
 class Product {
  public:
   template <class Weight>
-  Product(std::vector<Index> from, std::vector<Index> to, const Weight& weight)
+  Product(RecycledVector<Index> from, RecycledVector<Index> to, const Weight& weight)
       : from_(std::move(from)),
         to_(std::move(to)),
         deep_(parts_of(static_cast<Index>(from_.size()), 256)),
@@ -209,8 +209,8 @@ class Product {
   static constexpr Index stretch = 16 * tile<T>;  // so that what is read stays in the cache
 
   // Rows that are worked on at a time, which must not overlap within a tile.
-  static std::vector<Part> parts_apart(const std::vector<Index>& rows) {
-    std::vector<Part> parts;
+  static RecycledVector<Part> parts_apart(const RecycledVector<Index>& rows) {
+    RecycledVector<Part> parts;
     for (auto row = rows.begin(); row != rows.end(); ++row) {
       const auto clear = [&](Index other) { return std::abs(*row - other) >= tile<T>; };
       if (!parts.empty() && parts.back().size < widest && std::all_of(row - parts.back().size, row, clear)) {
@@ -269,27 +269,27 @@ class Product {
     }
   }
 
-  std::vector<Index> from_, to_;
-  std::vector<Part> deep_, wide_;
-  std::vector<T> packed_;
+  RecycledVector<Index> from_, to_;
+  RecycledVector<Part> deep_, wide_;
+  RecycledVector<T> packed_;
 };
 
 // Where `count` rows of equal length begin.
-std::vector<Index> every(Index length, Index count) {
-  std::vector<Index> all(static_cast<std::size_t>(count));
+RecycledVector<Index> every(Index length, Index count) {
+  RecycledVector<Index> all(static_cast<std::size_t>(count));
   for (Index k = 0; k < count; ++k) all[static_cast<std::size_t>(k)] = k * length;
   return all;
 }
 
 template <class T>
 void convolve(const Geometry& g, Index images, const T* x, const T* weight, T* y) {
-  const std::vector<Index> taps = g.taps(), rows = every(g.wide<T>(), g.group_outputs());
+  const RecycledVector<Index> taps = g.taps(), rows = every(g.wide<T>(), g.group_outputs());
   const Index k = g.tap_count(), o = g.group_outputs();
-  std::vector<Product<T>> products;
+  RecycledVector<Product<T>> products;
   for (Index group = 0; group < g.groups; ++group) {
     products.emplace_back(taps, rows, [&](Index d, Index m) { return weight[(group * o + m) * k + d]; });
   }
-  std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
+  RecycledVector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
     g.spread(x + i * g.image_size(), spread.data());
     for (Index group = 0; group < g.groups; ++group) {
@@ -304,23 +304,23 @@ void convolve(const Geometry& g, Index images, const T* x, const T* weight, T* y
 // The same with input and output swapped.
 template <class T>
 void convolve_back(const Geometry& g, Index images, const T* dy, const T* weight, T* dx) {
-  const std::vector<Index> taps = g.taps(), rows = every(g.wide<T>(), g.group_outputs());
+  const RecycledVector<Index> taps = g.taps(), rows = every(g.wide<T>(), g.group_outputs());
   const Index k = g.tap_count(), o = g.group_outputs();
   // Taps that come together should lie apart: channels first, then rows, then columns.
-  std::vector<Index> order, to;
+  RecycledVector<Index> order, to;
   for (Index col = 0; col < g.window.cols; ++col) {
     for (Index at = col; at < g.window.rows * g.window.cols; at += g.window.cols) {
       for (Index tap = at; tap < k; tap += g.window.rows * g.window.cols) order.push_back(tap);
     }
   }
   for (Index tap : order) to.push_back(taps[static_cast<std::size_t>(tap)]);
-  std::vector<Product<T>> products;
+  RecycledVector<Product<T>> products;
   for (Index group = 0; group < g.groups; ++group) {
     products.emplace_back(rows, to, [&](Index d, Index m) {
       return weight[(group * o + d) * k + order[static_cast<std::size_t>(m)]];
     });
   }
-  std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
+  RecycledVector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
     g.widen(dy + i * g.output_size(), wide.data());
     std::fill(spread.begin(), spread.end(), T(0));
@@ -357,11 +357,11 @@ void add_dots(const T* dy, Index dy_row, const T* x, const Index* taps, Index po
 template <class T>
 void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* x, T* dw) {
   constexpr Index stretch = 512;  // positions at a time, so that they stay in the cache
-  const std::vector<Index> taps = g.taps();
+  const RecycledVector<Index> taps = g.taps();
   const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide<T>(), sums_row = k * lanes<T>;
-  const std::vector<Part> output_parts = parts_of(o, 3), tap_parts = parts_of(k, 4);
-  std::vector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
-  std::vector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
+  const RecycledVector<Part> output_parts = parts_of(o, 3), tap_parts = parts_of(k, 4);
+  RecycledVector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
+  RecycledVector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
   for (Index i = 0; i < images; ++i) {
     g.spread(x + i * g.image_size(), spread.data());
     g.widen(dy + i * g.output_size(), wide.data());

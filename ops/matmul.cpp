@@ -10,6 +10,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/ops/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -72,7 +73,7 @@ class Batch {
   Dims batch_;
   MatrixAt<T> first_{};
   std::array<Index, max_rank> strides_{};
-  std::vector<T> copy_;
+  RecycledVector<T> copy_;
 };
 
 Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b);

@@ -11,6 +11,7 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/ops/convolution.hpp>
 
 namespace gradweave {
@@ -98,7 +99,7 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
     std::fill_n(dx, w.size.rows * w.size.cols, T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
-  std::vector<T> largest(static_cast<std::size_t>(w.count.cols));
+  RecycledVector<T> largest(static_cast<std::size_t>(w.count.cols));
   for (Index i = 0; i < w.count.rows; ++i) {
     const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
     max_of_pairs(x + row, x + below, w.count.cols, largest.data());
@@ -124,7 +125,7 @@ void for_images(const Array& x, Index first, Index images, Pair count, Pair wind
     for (Index k = 0; k < images; ++k) kernel(windows, from + k * elements, k);
     return;
   }
-  std::vector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
+  RecycledVector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
                          -std::numeric_limits<T>::infinity());
   for (Index k = 0; k < images; ++k) {
     for (Index i = 0; i < size.rows; ++i) {
@@ -136,7 +137,7 @@ void for_images(const Array& x, Index first, Index images, Pair count, Pair wind
 }
 
 Shape pooled(Dims shape, Pair count) {
-  std::vector<Index> sizes(shape.begin(), shape.end());
+  RecycledVector<Index> sizes(shape.begin(), shape.end());
   sizes[sizes.size() - 2] = count.rows, sizes.back() = count.cols;
   return Shape(Dims(sizes));
 }
@@ -191,7 +192,7 @@ struct MaxPool2dVjp {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       const bool pads = padding != Pair(0);
       const Index padded_cols = size.cols + 2 * padding.cols;
-      std::vector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
+      RecycledVector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
                                   : 0);
       for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
                     [&](const Windows& w, const T* image, Index k) {

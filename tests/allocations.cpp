@@ -1,0 +1,120 @@
+// What a training step asks of the system once it has settled: nothing. Every operator new is counted, so this is a
+// program of its own.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include <gradweave/graph/compile.hpp>
+#include <gradweave/nn/nn.hpp>
+
+#include "catch.hpp"
+
+namespace {
+
+std::atomic<std::size_t> allocations = 0;
+
+void* counted(void* memory) {
+  ++allocations;
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// The other forms come down to these.
+void* operator new(std::size_t bytes) { return counted(std::malloc(bytes)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  const auto unit = static_cast<std::size_t>(alignment);
+  return counted(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace gradweave {
+namespace {
+
+// Of ten steps, after some for everything to find its place.
+std::size_t allocations_of(auto step) {
+  for (int k = 0; k < 5; ++k) step();
+  const std::size_t before = allocations;
+  for (int k = 0; k < 10; ++k) step();
+  return allocations - before;
+}
+
+Tensor numbers(const Shape& shape) {
+  Generator generator(1);
+  Tensor x = random_uniform(shape, generator, -1, 1);
+  eval(x);
+  return x;
+}
+Tensor labels(Index rows) {
+  std::vector<Index> all;
+  for (Index row = 0; row < rows; ++row) all.push_back(row % 10);
+  return constant(all);
+}
+
+TEST_CASE("the counter counts", "[allocations]") {
+  CHECK(allocations_of([] { ::operator delete(::operator new(8)); }) == 10);
+}
+
+TEST_CASE("a compiled step allocates nothing", "[allocations]") {
+  const nn::Sequential net(nn::Dense(30, 20), nn::Sigmoid(), nn::Dense(20, 10));
+  const Tensor x = numbers({16, 30}), y = labels(16);
+  const auto train = [&](nn::Optimizer& optimizer) {
+    auto step = compile([&](const Tensor& input, const Tensor& target) {
+      Tensor loss = nn::cross_entropy(net(input), target);
+      optimizer.minimize(loss);
+      return loss;
+    });
+    return allocations_of([&] { static_cast<void>(step(x, y).item()); });
+  };
+  nn::SGD sgd(net.parameters(), {.momentum = 0.9});
+  CHECK(train(sgd) == 0);
+  nn::Adam adam(net.parameters());
+  CHECK(train(adam) == 0);
+}
+
+// Nodes are recycled; what remains is the stack of Boost's depth-first search and a few lists of sizes.
+TEST_CASE("an ordinary loop allocates next to nothing", "[allocations]") {
+  const nn::Sequential net(nn::Dense(30, 20), nn::Sigmoid(), nn::Dense(20, 10));
+  const Tensor x = numbers({16, 30}), y = labels(16);
+  nn::SGD sgd(net.parameters(), {.momentum = 0.9});
+  CHECK(allocations_of([&] { sgd.minimize(nn::cross_entropy(net(x), y)); }) <= 10 * 10);
+  CHECK(allocations_of([&] { eval(net(x)); }) <= 10 * 3);
+}
+
+TEST_CASE("nor a step with random numbers, convolutions and pooling", "[allocations]") {
+  Generator generator(3);
+  nn::Parameter kernel("kernel", numbers({4, 1, 3, 3})), weight("weight", numbers({10, 4 * 5 * 5}));
+  const Tensor x = numbers({8, 1, 12, 12}), y = labels(8);
+  nn::Adam adam({kernel, weight});
+  auto step = compile([&](const Tensor& image, const Tensor& target) {
+    const Tensor mask = cast(random_uniform({8, 100}, generator) < 0.5, DType::float32);
+    const Tensor features = reshape(max_pool2d(relu(conv2d(image, kernel)), 2), {8, -1});
+    const Tensor loss = nn::cross_entropy(linear(features * mask, weight), target);
+    adam.minimize(loss);
+    return loss;
+  });
+  CHECK(allocations_of([&] { static_cast<void>(step(x, y).item()); }) == 0);
+}
+
+TEST_CASE("nor does the kernel of any op", "[allocations]") {
+  for (const Operation* op : all_operations()) {
+    for (const Sample& sample : op->samples()) {
+      std::vector<Tensor> inputs;
+      for (const Draw& draw : sample.inputs) {
+        Generator generator(1);
+        inputs.push_back(cast(random_uniform(draw.shape, generator, draw.low, draw.high), draw.dtype));
+      }
+      eval(std::span<const Tensor>(inputs));
+      auto compiled = compile([&] { return sample.call(inputs); });
+      INFO(op->name);
+      CHECK(allocations_of([&] { compiled(); }) == 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gradweave
