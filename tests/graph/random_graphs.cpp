@@ -11,6 +11,7 @@
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/plan.hpp>
+#include <gradweave/graph/snapshot.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
@@ -306,6 +307,102 @@ TEST_CASE("random graphs: compiled, on new arguments, results and arguments held
     REQUIRE(difference(expected[0], values_of(held[0])) == -1);
     REQUIRE(difference(expected[2], values_of(held[1])) == -1);
     CHECK(compiled.programs() == 1);
+  }
+}
+
+// What is wrong with a plan, or nothing: whether steps come after what they read, what exists only within a step is
+// read there alone, and two values that are needed at a time never share memory.
+class Examination {
+ public:
+  explicit Examination(const Plan& plan)
+      : plan_(plan), program_(plan.program()), lives_(program_.values.size()) {}
+
+  std::string run() {
+    const auto& steps = plan_.steps();
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      at_ = s;
+      if (steps[s].lead != no_id) add(steps[s].lead);
+      for (const Id id : steps[s].members) add(id);
+    }
+    for (const Id id : program_.outputs) {
+      const Id b = program_.values[id].buffer;
+      if (program_.is_computed(b) && kind(b) != Placement::Kind::output) note("an output lies in scratch memory", b);
+    }
+    compare();
+    return wrong_;
+  }
+
+ private:
+  struct Life {
+    std::size_t first = 0, last = 0;
+    bool computed = false;
+    bool whole = true;  // its last step reads it element by element
+  };
+  void note(std::string_view what, Id id) {
+    wrong_ += fmt::format("{}: value {}, {}\n", what, id, program_.values[id].operation->name);
+  }
+  Placement::Kind kind(Id id) const { return plan_.placement().places[id].kind; }
+
+  void add(Id id) {
+    const Value& v = program_.values[id];
+    if (lives_[id].computed) note("computed twice", id);
+    for (const Id input : program_.inputs_of(v)) {
+      const Id b = program_.values[input].buffer;
+      if (!program_.is_computed(b)) continue;
+      Life& life = lives_[b];
+      if (!life.computed) note("read before it is computed", b);
+      if (kind(b) == Placement::Kind::scratch && life.first != at_) note("scratch read by another step", b);
+      if (life.last != at_) life.whole = true;
+      life.last = at_;
+      life.whole &= v.operation->elementwise && program_.is_whole(program_.values[input]) &&
+                    numel(program_.shape_of(v)) == numel(program_.shape_of(program_.values[b]));
+    }
+    lives_[id] = {at_, at_, true, true};
+  }
+
+  void compare() {
+    std::vector<Id> arena;
+    for (Id id = 0; id < program_.values.size(); ++id) {
+      if (lives_[id].computed && kind(id) == Placement::Kind::arena) arena.push_back(id);
+    }
+    const auto end = [&](Id id) { return plan_.placement().places[id].offset + program_.bytes_of(program_.values[id]); };
+    for (const Id a : arena) {
+      if (end(a) > plan_.bytes()) note("beyond the arena", a);
+      for (const Id b : arena) {
+        const Life &one = lives_[a], &other = lives_[b];
+        if (a >= b || end(a) <= plan_.placement().places[b].offset || end(b) <= plan_.placement().places[a].offset)
+          continue;
+        const bool apart = one.last < other.first || other.last < one.first;
+        const bool in_place = (one.last == other.first && one.whole && one.first < other.first) ||
+                              (other.last == one.first && other.whole && other.first < one.first);
+        if (!apart && !in_place && one.first == other.first && one.last != one.first && other.last != other.first)
+          note("two results of a step in one memory", a);
+        else if (!apart && !in_place && one.first != other.first)
+          note("overwritten before its last reader", a < b ? a : b);
+      }
+    }
+  }
+
+  const Plan& plan_;
+  const Program& program_;
+  std::vector<Life> lives_;  // by buffer
+  std::size_t at_ = 0;
+  std::string wrong_;
+};
+
+TEST_CASE("random graphs: plans are sound, step by step and byte by byte", "[plan][random]") {
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const std::vector<Tensor> on = leaves(1, DType::float32);
+    const std::vector<Tensor> results = RandomGraph(seed, 30)(on);
+    Snapshot snapshot;
+    snapshot.take(std::span<const Tensor>(results));
+    const Structure structure(snapshot);
+    for (const Passes& passes : {Passes{}, none, Passes{.simplify = false}, Passes{.fuse = false}}) {
+      const WithPasses with(passes);
+      const Plan plan(snapshot, structure);
+      INFO("seed " << seed);
+      REQUIRE(Examination(plan).run() == "");
+    }
   }
 }
 
