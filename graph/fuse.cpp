@@ -120,7 +120,8 @@ class Fusion {
     });
   }
 
-  // Both are still unread by others, so both can wait; of two leads only the later one can stay in.
+  // Both are still unread by others, so the earlier one can wait for the later one and what that reads; of
+  // two leads only the later one can stay in.
   std::uint32_t merge(std::uint32_t a, std::uint32_t b) {
     if (groups_[a].step.lead != no_id && groups_[b].step.lead != no_id) {
       return groups_[a].position > groups_[b].position ? a : b;
@@ -133,7 +134,6 @@ class Fusion {
     into.members.insert(into.members.end(), from.members.begin(), from.members.end());
     std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());
     from = {};
-    // What v still waits for may win over both: the whole must not come before what either has read.
     groups_[a].position = std::max(groups_[a].position, groups_[b].position);
     groups_[b].merged = true;
     return a;

@@ -47,7 +47,7 @@ BENCHMARK_CAPTURE(lenet5_step, t2, 2)
 
 // GPT as nanoGPT writes it: 4 layers of 4 heads, width 128, no biases but in the norms.
 struct Gpt : nn::Module {
-  static constexpr Index layers = 4, heads = 4, width = 128, context = 64, vocabulary = 65;
+  static constexpr Index heads = 4, width = 128, context = 64, vocabulary = 65;
 
   struct Block : nn::Module {
     nn::LayerNorm norm1 = child("norm1", nn::LayerNorm(width));

@@ -198,6 +198,13 @@ TEST_CASE("what is known is computed while planning, and what is the same only o
   CHECK(members.size() <= 3);  // exp, add and perhaps the addition of zero
 }
 
+TEST_CASE("a step waits for everything that those merged into it read", "[plan]") {
+  const Tensor a = constant({{1, 2}, {3, 4}}), b = constant({{1, 0}, {2, 1}});
+  const Tensor left = matmul(a + 1, b), right = matmul(b, a + 1);
+  const Tensor y = add(std::array{a * 5, left, right});
+  CHECK(y.to_vector() == Floats{5 + 8 + 2, 10 + 3 + 3, 15 + 14 + 8, 20 + 5 + 11});
+}
+
 TEST_CASE("a loop of equal steps is planned once", "[plan]") {
   const Tensor x = constant({1.25, 2.5});
   const CacheStatistics before = plan_cache_statistics();
