@@ -146,8 +146,8 @@ class Lowering {
     if (!node.operation->neutral || inputs.size() != 2) return no_id;
     for (const std::size_t i : {1U, 0U}) {
       const Value &v = value(inputs[i]), &other = value(inputs[1 - i]);
-      if (is_uniform(v) && v.constant && is_number(v, *node.operation->neutral) && other.dtype == node.dtype &&
-          same(program_.shape_of(other), node.shape())) {
+      if (is_uniform(v) && v.constant && is_number(v, *node.operation->neutral) &&
+          other.dtype == node.dtype && same(program_.shape_of(other), node.shape())) {
         return inputs[1 - i];
       }
     }
@@ -158,7 +158,7 @@ class Lowering {
       return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset));
     });
   }
-  bool is_number(const Value& v, double wanted) const {
+  static bool is_number(const Value& v, double wanted) {
     const double is = number(v);
     return is == wanted && (!is_floating(v.dtype) || std::signbit(is) == std::signbit(wanted));
   }

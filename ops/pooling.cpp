@@ -126,7 +126,7 @@ void for_images(const Array& x, Index first, Index images, Pair count, Pair wind
     return;
   }
   RecycledVector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
-                         -std::numeric_limits<T>::infinity());
+                            -std::numeric_limits<T>::infinity());
   for (Index k = 0; k < images; ++k) {
     for (Index i = 0; i < size.rows; ++i) {
       std::copy_n(from + k * elements + i * size.cols, size.cols,
@@ -193,7 +193,7 @@ struct MaxPool2dVjp {
       const bool pads = padding != Pair(0);
       const Index padded_cols = size.cols + 2 * padding.cols;
       RecycledVector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
-                                  : 0);
+                                     : 0);
       for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
                     [&](const Windows& w, const T* image, Index k) {
                       T* to = rows.as<T>() + k * rows.width;

@@ -1,5 +1,5 @@
-// What a training step asks of the system once it has settled: nothing. Every operator new is counted, so this is a
-// program of its own.
+// What a training step asks of the system once it has settled: nothing. Every operator new is counted, so
+// this is a program of its own.
 #include <atomic>
 #include <cstdlib>
 #include <new>

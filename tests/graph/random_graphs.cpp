@@ -1,5 +1,6 @@
-// Graphs made by chance of most of the library's ops, on data long enough for several blocks and parts: passes, caches,
-// updates in place, threads and compiled functions must not change a bit of their results. A failure names its seed.
+// Graphs made by chance of most of the library's ops, on data long enough for several blocks and parts:
+// passes, caches, updates in place, threads and compiled functions must not change a bit of their results. A
+// failure names its seed.
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -74,7 +75,8 @@ class RandomGraph {
       }
     }
     std::vector<Tensor> results;
-    for (int k = 0; k < 4; ++k) results.push_back(all_[all_.size() - 1 - number(std::min<std::size_t>(12, all_.size()))]);
+    for (int k = 0; k < 4; ++k)
+      results.push_back(all_[all_.size() - 1 - number(std::min<std::size_t>(12, all_.size()))]);
     Tensor y = sum(tanh(results[0])) + sum(sigmoid(all_.back()));
     if (number(2) == 0) {
       for (int order = 0; order < 1 + static_cast<int>(number(2)) && y.is_tracked(); ++order) {
@@ -260,7 +262,8 @@ std::vector<Tensor> moved(std::uint64_t seed, std::span<const Tensor> states) {
   return next;
 }
 
-TEST_CASE("random graphs: states updated in place, with values of before that somebody holds", "[plan][random]") {
+TEST_CASE("random graphs: states updated in place, with values of before that somebody holds",
+          "[plan][random]") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     INFO("seed " << seed);
     const auto walk = [&](const Passes& passes, History history, std::vector<Values>& held_values) {
@@ -310,8 +313,8 @@ TEST_CASE("random graphs: compiled, on new arguments, results and arguments held
   }
 }
 
-// What is wrong with a plan, or nothing: whether steps come after what they read, what exists only within a step is
-// read there alone, and two values that are needed at a time never share memory.
+// What is wrong with a plan, or nothing: whether steps come after what they read, what exists only within a
+// step is read there alone, and two values that are needed at a time never share memory.
 class Examination {
  public:
   explicit Examination(const Plan& plan)
@@ -326,7 +329,8 @@ class Examination {
     }
     for (const Id id : program_.outputs) {
       const Id b = program_.values[id].buffer;
-      if (program_.is_computed(b) && kind(b) != Placement::Kind::output) note("an output lies in scratch memory", b);
+      if (program_.is_computed(b) && kind(b) != Placement::Kind::output)
+        note("an output lies in scratch memory", b);
     }
     compare();
     return wrong_;
@@ -365,17 +369,21 @@ class Examination {
     for (Id id = 0; id < program_.values.size(); ++id) {
       if (lives_[id].computed && kind(id) == Placement::Kind::arena) arena.push_back(id);
     }
-    const auto end = [&](Id id) { return plan_.placement().places[id].offset + program_.bytes_of(program_.values[id]); };
+    const auto end = [&](Id id) {
+      return plan_.placement().places[id].offset + program_.bytes_of(program_.values[id]);
+    };
     for (const Id a : arena) {
       if (end(a) > plan_.bytes()) note("beyond the arena", a);
       for (const Id b : arena) {
         const Life &one = lives_[a], &other = lives_[b];
-        if (a >= b || end(a) <= plan_.placement().places[b].offset || end(b) <= plan_.placement().places[a].offset)
+        if (a >= b || end(a) <= plan_.placement().places[b].offset ||
+            end(b) <= plan_.placement().places[a].offset)
           continue;
         const bool apart = one.last < other.first || other.last < one.first;
         const bool in_place = (one.last == other.first && one.whole && one.first < other.first) ||
                               (other.last == one.first && other.whole && other.first < one.first);
-        if (!apart && !in_place && one.first == other.first && one.last != one.first && other.last != other.first)
+        if (!apart && !in_place && one.first == other.first && one.last != one.first &&
+            other.last != other.first)
           note("two results of a step in one memory", a);
         else if (!apart && !in_place && one.first != other.first)
           note("overwritten before its last reader", a < b ? a : b);
@@ -419,7 +427,8 @@ struct Training {
       if (leaf.is_tracked()) parameters.emplace_back(fmt::format("p{}", parameters.size()), leaf);
     }
     if (seed % 3 == 0) {
-      optimizer = std::make_unique<nn::Adam>(parameters, nn::AdamOptions{.learning_rate = 0.01, .weight_decay = 0.1});
+      optimizer =
+          std::make_unique<nn::Adam>(parameters, nn::AdamOptions{.learning_rate = 0.01, .weight_decay = 0.1});
     } else {
       optimizer = std::make_unique<nn::SGD>(
           parameters, nn::SgdOptions{.learning_rate = 0.01, .momentum = seed % 3 == 1 ? 0.9 : 0});
@@ -478,7 +487,8 @@ TEST_CASE("random graphs: trained, whatever somebody holds", "[plan][random]") {
       const std::vector<Tensor> on = leaves(seed + k, DType::float32);
       const Tensor loss = step(on[2], on[5], on[8]);
       compiled.seen.push_back({loss.to_vector<double>()});
-      for (const nn::Parameter& p : compiled.parameters) compiled.seen.back().push_back(p.value().to_vector<double>());
+      for (const nn::Parameter& p : compiled.parameters)
+        compiled.seen.back().push_back(p.value().to_vector<double>());
       INFO("step " << k);
       REQUIRE(difference(plain.seen[k], planned.seen[k]) == -1);
       REQUIRE(difference(plain.seen[k], watched.seen[k]) == -1);
