@@ -13,24 +13,31 @@ namespace {
 
 std::atomic<std::size_t> allocations = 0;
 
-void* counted(void* memory) {
+void* counted(std::size_t bytes) {
   ++allocations;
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+  return std::malloc(bytes);
 }
+void* counted(std::size_t bytes, std::align_val_t alignment) {
+  ++allocations;
+  const auto unit = static_cast<std::size_t>(alignment);
+  return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+}
+void* or_throw(void* memory) { return memory != nullptr ? memory : throw std::bad_alloc(); }
 
 }  // namespace
 
-// The other forms come down to these.
-void* operator new(std::size_t bytes) { return counted(std::malloc(bytes)); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  const auto unit = static_cast<std::size_t>(alignment);
-  return counted(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
-}
+// All forms but those for arrays, which come down to these.
+using std::align_val_t, std::nothrow_t, std::size_t;
+void* operator new(size_t bytes) { return or_throw(counted(bytes)); }
+void* operator new(size_t bytes, align_val_t to) { return or_throw(counted(bytes, to)); }
+void* operator new(size_t bytes, const nothrow_t&) noexcept { return counted(bytes); }
+void* operator new(size_t bytes, align_val_t to, const nothrow_t&) noexcept { return counted(bytes, to); }
 void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory, align_val_t, const nothrow_t&) noexcept { std::free(memory); }
 
 namespace gradweave {
 namespace {
