@@ -271,7 +271,9 @@ template <class T>
 void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
   a = a.from(first, 0);
   constexpr Index small = 256;  // multiply-adds below which preparing anything takes longer
-  if (m == 1 && (a.col == 1 || a.row == 1)) {
+  if (k == 0) {                 // nothing to add up
+    std::fill_n(out, count * m, T(0));
+  } else if (m == 1 && (a.col == 1 || a.row == 1)) {
     times_column(count, k, a, b, out);
   } else if (n == 1) {
     b.col == 1 ? row_times(k, m, a, b, out)
@@ -298,8 +300,6 @@ void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Str
         for (Index j = 0; j < m; ++j) out[j] += factor * row[j * b.col];
       }
     }
-  } else if (k == 0) {
-    std::fill_n(out, count * m, T(0));
   } else if (k == 1 && b.col == 1) {
     outer(count, m, a, b.data, out);
   } else {

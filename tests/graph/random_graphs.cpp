@@ -60,6 +60,18 @@ std::vector<Tensor> leaves(std::uint64_t seed, DType dtype) {
   return all;
 }
 
+// And others: whole numbers, truth values, no elements at all, views.
+std::vector<Tensor> more_leaves(std::uint64_t seed, DType dtype) {
+  std::vector<Tensor> all = leaves(seed, dtype);
+  for (const Tensor& more :
+       {cast(all[0], DType::int64), all[4] > 0.5, slice(all[4], 0, 0, 0), slice(all[9], 1, 3, 3),
+        cast(slice(all[4], 1, 0, 6, 2), DType::int64), transpose(all[0]), broadcast_to(all[5], {5, 6})}) {
+    all.push_back(detach(more));
+    eval(all.back());
+  }
+  return all;
+}
+
 // The same graph on any leaves of those shapes.
 class RandomGraph {
  public:
@@ -218,7 +230,7 @@ class RandomGraph {
 
 Values run(std::uint64_t seed, DType dtype, const Passes& passes, std::uint64_t data = 1) {
   const WithPasses with(passes);
-  const std::vector<Tensor> on = leaves(data, dtype);
+  const std::vector<Tensor> on = more_leaves(data, dtype);
   const std::vector<Tensor> results = RandomGraph(seed, 25)(on);
   eval(std::span<const Tensor>(results));
   return values_of(results);
@@ -400,7 +412,7 @@ class Examination {
 
 TEST_CASE("random graphs: plans are sound, step by step and byte by byte", "[plan][random]") {
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
-    const std::vector<Tensor> on = leaves(1, DType::float32);
+    const std::vector<Tensor> on = more_leaves(1, DType::float32);
     const std::vector<Tensor> results = RandomGraph(seed, 30)(on);
     Snapshot snapshot;
     snapshot.take(std::span<const Tensor>(results));

@@ -118,5 +118,18 @@ TEST_CASE("products and look-ups of nothing", "[empty]") {
   CHECK(random_normal({0}, generator).to_vector().empty());
 }
 
+TEST_CASE("products over an axis without elements are zero", "[empty]") {
+  for (const Index n : {1, 2, 7}) {
+    for (const Index m : {1, 3, 40}) {
+      // Memory that holds other numbers, for the product to be given.
+      eval(constant(std::vector<float>(static_cast<std::size_t>(n * m), 7), {n, m}) + 1);
+      const std::vector<float> nothing(static_cast<std::size_t>(n * m), 0);
+      CHECK(matmul(zeros({n, 0}), zeros({0, m})).to_vector() == nothing);
+      CHECK(matmul(transpose(zeros({0, n})), zeros({0, m})).to_vector() == nothing);
+      CHECK(matmul(zeros({n, 0}), transpose(zeros({m, 0}))).to_vector() == nothing);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gradweave
