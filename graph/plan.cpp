@@ -319,12 +319,17 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
     }
   }
   const Scratch arena(placement_.arena_bytes);
-  if (Profile* profile = Profile::current(); profile == nullptr) {
-    machine_->run(arena.data(), [] {});
-  } else {
-    Profile::Run timed(*profile, report());
-    machine_->run(arena.data(), [&] { timed.end_step(); });
-    timed.finish();
+  try {
+    if (Profile* profile = Profile::current(); profile == nullptr) {
+      machine_->run(arena.data(), [] {});
+    } else {
+      Profile::Run timed(*profile, report());
+      machine_->run(arena.data(), [&] { timed.end_step(); });
+      timed.finish();
+    }
+  } catch (...) {
+    forget();
+    throw;
   }
 }
 

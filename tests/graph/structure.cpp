@@ -1,9 +1,12 @@
-// What tells graphs apart that nearly have the same structure: a plan for one must never serve the other.
+// What tells graphs apart that nearly have the same structure: a plan for one must never serve the other. And
+// what plans that are kept hold on to.
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/structure_cache.hpp>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <gradweave/nn/nn.hpp>
@@ -72,6 +75,16 @@ TEST_CASE("two steps of one optimizer do not fit into one compiled function, whi
   CHECK_THROWS_AS(twice(), GraphError);
   CHECK(p.value().to_vector() == Floats{1, 2});
   CHECK(adam.steps() == 0);
+}
+
+TEST_CASE("a plan that ends with an error lets go of the memory it was to fill", "[plan]") {
+  Tensor state = constant(std::vector<float>(1000, 3)) + 1;
+  eval(state);
+  const Storage* storage = state.node()->storage.get();
+  const Tensor next = std::exchange(state, Tensor()) - 1;
+  const std::array all{next, take(next, arange(3) + 999)};  // the last two are outside
+  CHECK_THROWS_AS(evaluate(all, History::release), ValueError);
+  CHECK(storage->refs.value() == 1);
 }
 
 }  // namespace
