@@ -100,7 +100,7 @@ TEST_CASE("nor a step with random numbers, convolutions and pooling", "[allocati
   auto step = compile([&](const Tensor& image, const Tensor& target) {
     const Tensor mask = cast(random_uniform({8, 100}, generator) < 0.5, DType::float32);
     const Tensor features = reshape(max_pool2d(relu(conv2d(image, kernel)), 2), {8, -1});
-    const Tensor loss = nn::cross_entropy(linear(features * mask, weight), target);
+    Tensor loss = nn::cross_entropy(linear(features * mask, weight), target);
     adam.minimize(loss);
     return loss;
   });

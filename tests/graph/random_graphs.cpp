@@ -489,7 +489,7 @@ TEST_CASE("random graphs: trained, whatever somebody holds", "[plan][random]") {
     auto step = compile([&](const Tensor& a, const Tensor& b, const Tensor& c) {
       std::vector<Tensor> on = outside;
       on[2] = a, on[5] = b, on[8] = c;  // those that are no parameters
-      const Tensor loss = compiled.forward(on).back();
+      Tensor loss = compiled.forward(on).back();
       compiled.optimizer->minimize(loss);
       return loss;
     });
