@@ -4,6 +4,7 @@
 #include <array>
 
 #include <gradweave/graph/blocks.hpp>
+#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/parallel.hpp>
 
 namespace gradweave {
@@ -220,7 +221,8 @@ class Plan::Machine {
 
   // Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
   static void run(const Executable& e, std::byte* scratch) {
-    if (e.lead != nullptr && e.lead->run_rows == nullptr) return e.lead->run(e.attributes, e.output, e.inputs);
+    if (e.lead != nullptr && e.lead->run_rows == nullptr)
+      return e.lead->run(e.attributes, e.output, e.inputs);
     const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
     if (threads > 1) {
       parallel_for(length, std::min(e.part, (length - 1) / threads + 1), [&](Index first, Index last) {
@@ -261,15 +263,16 @@ class Plan::Machine {
   // While it is being built.
   std::vector<Use> uses_;
   std::vector<Source> sources_;  // by operand of the step at hand
-  std::vector<Known> operands_;   // by value: what a step computes
-  std::vector<Known> laid_out_;   // and what it reads
+  std::vector<Known> operands_;  // by value: what a step computes
+  std::vector<Known> laid_out_;  // and what it reads
   std::vector<std::uint32_t> last_reader_;
   std::vector<Blocks::Operand> inputs_;
   std::vector<Array> arrays_;
 };
 
 Plan::Plan(const Snapshot& snapshot, const Structure& structure)
-    : program_(lower(snapshot, structure, WithPasses::current())),
+    : program_(remat(lower(snapshot, structure, WithPasses::current()), MemoryBudget::current(),
+                     WithPasses::current())),
       steps_(fuse(program_, WithPasses::current())),
       placement_(place(program_, steps_, WithPasses::current())),
       machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}
