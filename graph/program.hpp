@@ -88,6 +88,8 @@ struct Step {
 
 /// The structure is that of the snapshot, and outlives the program, which refers to its attributes.
 Program lower(const Snapshot& snapshot, const Structure& structure, const Passes& passes);
+/// The same in an order in which the reverse pass soon lets go of what it has read.
+Program order(const Program& program);
 /// The same with values of the forward pass computed again for the reverse pass instead of being kept: those
 /// of checkpoints, and what it takes to stay within a budget of so many bytes.
 Program remat(Program program, std::size_t budget, const Passes& passes);

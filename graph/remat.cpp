@@ -5,184 +5,15 @@
 #include <algorithm>
 #include <numeric>
 
-#include <boost/container/small_vector.hpp>
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/boykov_kolmogorov_max_flow.hpp>
 
 #include <gradweave/graph/memory.hpp>
-#include <gradweave/graph/program.hpp>
+#include <gradweave/graph/rewriting.hpp>
 
 namespace gradweave {
 
-// A program written anew, value by value, some of them twice.
-class Rewriting {
- public:
-  explicit Rewriting(const Program& from)
-      : from_(from), first_(from.values.size(), no_id), again_(from.values.size(), no_id) {
-    to_.input_count = from.input_count;
-    to_.sizes_ = from.sizes_;
-    for (Id id = 0; id < from.input_count; ++id) {
-      first_[id] = id;
-      to_.values.push_back(from.values[id]);
-    }
-  }
-
-  /// Adds the value, which reads what was computed again where there is such, if it is late itself.
-  void add(Id id, bool late) { first_[id] = append(id, late); }
-  void add_again(Id id) {
-    again_[id] = append(id, true);
-    to_.values.back().again = true;
-  }
-  bool has_again(Id id) const { return again_[id] != no_id; }
-
-  Program finish() {
-    for (const Id id : from_.outputs) to_.outputs.push_back(first_[id]);
-    return std::move(to_);
-  }
-
- private:
-  Id append(Id old, bool late) {
-    const auto id = static_cast<Id>(to_.values.size());
-    const auto renumbered = [&](Id input) {
-      return late && has_again(input) ? again_[input] : first_[input];
-    };
-    Value v = from_.values[old];
-    v.buffer = v.is_view(old) ? renumbered(v.buffer) : id;
-    v.late = late;
-    const auto inputs = v.constant ? std::span<const Id>() : from_.inputs_of(v);
-    v.first_edge = static_cast<std::uint32_t>(to_.edges_.size());
-    v.edge_count = static_cast<std::uint32_t>(inputs.size());
-    for (const Id input : inputs) to_.edges_.push_back(renumbered(input));
-    to_.values.push_back(std::move(v));
-    return id;
-  }
-
-  const Program& from_;
-  Program to_;
-  std::vector<Id> first_, again_;  // by old number
-};
-
 namespace {
-
-using Ids = boost::container::small_vector<Id, 4>;
-
-// What must be there before a value: its inputs and, for a view, its buffer.
-Ids needs_of(const Program& program, Id id) {
-  const Value& v = program.values[id];
-  Ids needs;
-  if (v.is_view(id)) needs.push_back(v.buffer);
-  if (v.operation != nullptr && !v.constant) {
-    const auto inputs = program.inputs_of(v);
-    needs.insert(needs.end(), inputs.begin(), inputs.end());
-  }
-  return needs;
-}
-
-// Calls `add` for `root` and what it needs, needs first, but not for what is `done`.
-void add_with_needs(Id root, const auto& needs, const auto& done, const auto& add) {
-  struct Frame {
-    Id id;
-    Ids needs;
-    std::size_t next = 0;
-  };
-  if (done(root)) return;
-  std::vector<Frame> path;
-  path.push_back({root, needs(root)});
-  while (!path.empty()) {
-    Frame& top = path.back();
-    if (top.next < top.needs.size()) {
-      const Id need = top.needs[top.next++];
-      if (!done(need)) path.push_back({need, needs(need)});
-      continue;
-    }
-    add(top.id);
-    path.pop_back();
-  }
-}
-
-// What belongs to the reverse pass or comes after it.
-std::vector<bool> late_values(const Program& program) {
-  std::vector<bool> late(program.values.size(), false);
-  for (Id id = 0; id < program.values.size(); ++id) {
-    const Value& v = program.values[id];
-    if (v.constant) continue;
-    late[id] = v.reverse || std::ranges::any_of(needs_of(program, id), [&](Id need) { return late[need]; });
-  }
-  return late;
-}
-
-// The live values in an order in which the reverse pass soon lets go of what it has read: backwards through
-// the forward pass, so that first comes what can do without the earlier values of that; and of the inputs of
-// a value the one first that takes the longest way. What could be written in place of an input waits for the
-// other readers of that.
-Program ordered(const Program& program) {
-  const std::size_t count = program.values.size();
-  const std::vector<bool> late = late_values(program);
-  std::vector<std::uint32_t> depth(count, 0);
-  std::vector<Ids> readers(program.input_count);
-  std::vector<bool> live(count, false), is_output(count, false);
-  for (const Id id : program.outputs) live[id] = is_output[id] = true;
-  for (Id id = static_cast<Id>(count); id-- > 0;) {
-    if (!live[id]) continue;
-    for (const Id need : needs_of(program, id)) live[need] = true;
-  }
-  for (Id id = 0; id < count; ++id) {
-    if (!live[id]) continue;
-    for (const Id need : needs_of(program, id)) {
-      depth[id] = std::max(depth[id], depth[need] + 1);
-      const Id buffer = program.values[need].buffer;
-      if (buffer < program.input_count && program.is_computed(id)) readers[buffer].push_back(id);
-    }
-  }
-  const auto needs = [&](Id id) {
-    Ids all = needs_of(program, id);
-    if (is_output[id] && program.is_computed(id) && program.values[id].operation->elementwise) {
-      for (const Id input : program.inputs_of(program.values[id])) {
-        if (input >= program.input_count) continue;
-        for (const Id reader : readers[input]) {
-          if (depth[reader] < depth[id]) all.push_back(reader);
-        }
-      }
-    }
-    std::ranges::stable_sort(all, std::greater(), [&](Id need) { return depth[need]; });
-    return all;
-  };
-  std::vector<Id> reaches(count, no_id);  // the first value of the forward pass that a late one depends on
-  std::vector<Id> roots;
-  for (const Id id : program.outputs) {
-    if (!late[id]) roots.push_back(id);
-  }
-  const auto forward_roots = static_cast<std::ptrdiff_t>(roots.size());
-  for (Id id = 0; id < count; ++id) {
-    if (!live[id] || !late[id]) continue;
-    bool is_root = is_output[id];
-    for (const Id need : needs_of(program, id)) {
-      const Id buffer = program.values[need].buffer;
-      if (late[need] || program.is_computed(buffer)) {
-        reaches[id] = std::min(reaches[id], late[need] ? reaches[need] : buffer);
-        is_root |= !late[need];
-      }
-    }
-    if (is_root && reaches[id] != no_id) roots.push_back(id);
-  }
-  std::stable_sort(roots.begin() + forward_roots, roots.end(), [&](Id a, Id b) {
-    return std::pair(reaches[b], depth[a]) < std::pair(reaches[a], depth[b]);
-  });
-  roots.insert(roots.end(), program.outputs.begin(), program.outputs.end());
-
-  Rewriting result(program);
-  std::vector<bool> done(count, false);
-  std::fill_n(done.begin(), program.input_count, true);
-  for (const Id root : roots) {
-    add_with_needs(
-        root, needs, [&](Id id) { return bool{done[id]}; },
-        [&](Id id) {
-          if (!done[id]) result.add(id, late[id]);
-          done[id] = true;
-        });
-  }
-  return result.finish();
-}
 
 // Capacities and the like, in bytes.
 using Bytes = std::int64_t;
@@ -228,7 +59,7 @@ class Search {
   Program run() {
     const bool has_checkpoints = std::ranges::any_of(program_.values, &Value::forget);
     if (!has_checkpoints && take(program_)) return std::move(best_);
-    program_ = ordered(program_);
+    program_ = order(program_);
     look_at();
     if (!take(with({}))) {
       const auto end = static_cast<Id>(program_.values.size());
@@ -278,10 +109,8 @@ class Search {
       stretched_.assign(end, false);
       Id last = 0;
       for (std::size_t k = length; k < leads_.size(); k += length) {
-        last = narrowest(leads_[k - 1] + 1, leads_[k]);
-        for (Id id = 0; id < last; ++id) {
-          if (last_forward_reader_[id] >= last) stretched_[id] = true;
-        }
+        const Id first = std::exchange(last, narrowest(leads_[k - 1] + 1, leads_[k]));
+        for (Id id = first; id < last; ++id) stretched_[id] = last_forward_reader_[id] >= last;
       }
       if (try_until(last, [&](Id until) { return Allowed{until, end, again}; })) return true;
     }
@@ -316,8 +145,11 @@ class Search {
     for (Id id = 0; id < count; ++id) {
       if (late_[id] || free_[id] || program_.values[id].is_view(id)) continue;
       if (!program_.values[id].operation->elementwise) leads_.push_back(id);
-      for (Id at = id + 1; at <= last_forward_reader_[id]; ++at) carried_[at] += bytes_of(id);
+      if (last_forward_reader_[id] <= id) continue;
+      carried_[id + 1] += bytes_of(id);
+      carried_[last_forward_reader_[id] + 1] -= bytes_of(id);
     }
+    std::partial_sum(carried_.begin(), carried_.end(), carried_.begin());
   }
 
   bool may_compute_again(Id id, const Allowed& allowed) const {

@@ -101,6 +101,22 @@ TEST_CASE("a budget that is too small is no error: it takes the least there is",
   CHECK(MemoryBudget::current() == MemoryBudget::unlimited);
 }
 
+TEST_CASE("without memory to spare a chain of n layers takes that of two roots of n", "[memory]") {
+  for (const std::size_t root : {4U, 8U, 12U}) {
+    std::vector<Tensor> weights;
+    Tensor y = uniform({1, 4});
+    for (std::size_t k = 0; k < root * root; ++k) weights.push_back(Mlp::variable_of(uniform({4, 4}, k)));
+    for (const Tensor& w : weights) y = tanh(matmul(y, w));
+    std::vector<Tensor> all{sum(y)};
+    y = {};
+    for (Tensor& g : gradients(all[0], weights)) all.push_back(std::move(g));
+    constexpr std::size_t result = 64;  // bytes, what memory is given out in
+    CHECK(peak(all) >= root * root * result);
+    const MemoryBudget budget(0);
+    CHECK(peak(all) <= (2 * root + 1) * result);
+  }
+}
+
 TEST_CASE("budgets nest, and a plan is kept for each", "[memory]") {
   const Mlp network(6);
   eval(network.graph());
