@@ -1,6 +1,6 @@
 // Writing a program anew: what the passes between `lower` and `fuse` share.
 #pragma once
-#include <boost/container/small_vector.hpp>
+#include <vector>
 
 #include <gradweave/graph/program.hpp>
 
@@ -54,7 +54,7 @@ class Rewriting {
   std::vector<Id> first_, again_;  // by old number
 };
 
-using Ids = boost::container::small_vector<Id, 4>;
+using Ids = std::vector<Id>;
 
 // What must be there before a value: its inputs and, for a view, its buffer.
 inline Ids needs_of(const Program& program, Id id) {
