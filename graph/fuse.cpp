@@ -41,6 +41,7 @@ class Fusion {
     bool open = false;  // elementwise ops may join
     bool read_outside = false;
     bool merged = false;  // into another
+    bool late = false;    // not a part of the forward pass
   };
 
   // What simplification left without a reader is not computed.
@@ -82,6 +83,7 @@ class Fusion {
     Group group;
     group.position = position_++;
     group.count = count;
+    group.late = v.late;
     group.open = v.operation->elementwise || v.operation->run_rows != nullptr;
     groups_.push_back(std::move(group));
     return static_cast<std::uint32_t>(groups_.size() - 1);
@@ -101,6 +103,7 @@ class Fusion {
       const std::uint32_t g = source(input);
       if (g == no_id || g == late || !takes(g, v, count)) continue;
       if (groups_[g].read_outside) {
+        if (v.again || groups_[g].late != v.late) continue;
         if (early == no_id || groups_[g].position > groups_[early].position) early = g;
       } else {
         late = late == no_id ? g : merge(late, g);
@@ -108,6 +111,7 @@ class Fusion {
     }
     if (late != no_id) {
       groups_[late].position = position_++;
+      groups_[late].late = v.late;
       return late;
     }
     return early != no_id && inputs_precede(v, early) ? early : no_id;

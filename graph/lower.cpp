@@ -118,6 +118,8 @@ class Lowering {
   Id add(Value& v, Dims shape, std::span<Id> inputs) {
     const Id id = next_id();
     v.node = node_;
+    v.reverse = snapshot_.nodes[node_]->reverse;
+    v.forget = snapshot_.nodes[node_]->forget;
     v.first_edge = static_cast<std::uint32_t>(program_.edges_.size());
     v.edge_count = static_cast<std::uint32_t>(inputs.size());
     v.buffer = id;
@@ -126,6 +128,8 @@ class Lowering {
       const Id first =
           seen_.find_or_add(hash_of(v), id, [&](Id other) { return same_computation(v, value(other)); });
       if (first != id) {
+        value(first).reverse &= v.reverse;
+        value(first).forget &= v.forget;
         program_.edges_.resize(v.first_edge);
         return first;
       }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <new>
 
+#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/operation.hpp>
 
 namespace gradweave {
@@ -88,6 +89,7 @@ Tensor make_node(const Operation& operation, const void* attributes, std::span<N
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
   node->place = Ref<Place>(Scope::current());
   node->reverse = ReversePass::is_on();
+  node->forget = Checkpoint::is_on();
   node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
   return handle;
 }

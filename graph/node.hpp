@@ -37,6 +37,7 @@ struct Node {
   bool strided : 1 = false;   ///< has strides: its elements are not row-major
   bool released : 1 = false;  ///< its history was let go by an optimizer step
   bool reverse : 1 = false;   ///< built by `gradients`, not by the user
+  bool forget : 1 = false;    ///< built in a `checkpoint`: the reverse pass computes it again
 
   bool evaluated() const { return data != nullptr; }
   std::span<Tensor> inputs() { return {input_array(), input_count}; }

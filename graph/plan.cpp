@@ -4,6 +4,7 @@
 #include <array>
 
 #include <gradweave/graph/blocks.hpp>
+#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/profile.hpp>
 
@@ -281,7 +282,8 @@ class Plan::Machine {
 };
 
 Plan::Plan(const Snapshot& snapshot, const Structure& structure)
-    : program_(lower(snapshot, structure, WithPasses::current())),
+    : program_(remat(lower(snapshot, structure, WithPasses::current()), MemoryBudget::current(),
+                     WithPasses::current())),
       steps_(fuse(program_, WithPasses::current())),
       placement_(place(program_, steps_, WithPasses::current())),
       machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}

@@ -1,5 +1,6 @@
-// Program: what one evaluation computes, as plain data. `lower` makes it from a snapshot of the graph, `fuse`
-// puts it into steps, `place` decides where everything lies; a Plan (plan.hpp) is the result, ready to run.
+// Program: what one evaluation computes, as plain data. `lower` makes it from a snapshot of the graph,
+// `remat` trades memory for time, `fuse` puts it into steps, `place` decides where everything lies; a Plan
+// (plan.hpp) is the result, ready to run.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -37,6 +38,10 @@ struct Value {
   std::uint32_t node = no_id;          ///< of the snapshot: where its errors come from
   std::uint8_t rank = 0;
   DType dtype = DType::float32;
+  bool reverse = false;  ///< of a node of the reverse pass
+  bool forget = false;   ///< of a node of a `checkpoint`
+  bool late = false;     ///< made by `remat`: no step of the forward pass may compute it
+  bool again = false;    ///< made by `remat`: it is computed a second time, not before it is read
 
   bool is_view(Id id) const { return buffer != id; }
 };
@@ -71,6 +76,7 @@ class Program {
 
  private:
   friend class Lowering;
+  friend class Rewriting;
   std::vector<Id> edges_;
   std::vector<Index> sizes_;  // shapes and strides
 };
@@ -83,6 +89,11 @@ struct Step {
 
 /// The structure is that of the snapshot, and outlives the program, which refers to its attributes.
 Program lower(const Snapshot& snapshot, const Structure& structure, const Passes& passes);
+/// The same in an order in which the reverse pass soon lets go of what it has read.
+Program order(const Program& program);
+/// The same with values of the forward pass computed again for the reverse pass instead of being kept: those
+/// of checkpoints, and what it takes to stay within a budget of so many bytes.
+Program remat(Program program, std::size_t budget, const Passes& passes);
 std::vector<Step> fuse(const Program& program, const Passes& passes);
 
 /// Where each value that is computed lies.

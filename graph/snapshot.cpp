@@ -4,6 +4,7 @@
 #include <bit>
 #include <new>
 
+#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
@@ -35,7 +36,9 @@ void Snapshot::number_nodes() {
   for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
   node_uses_.assign(nodes.size(), 0);
   for (const Node* node : nodes) {
-    key.push_back(std::bit_cast<std::uint64_t>(node->operation));
+    static_assert(alignof(Operation) >= 4);  // two bits of its address are free
+    key.push_back(std::bit_cast<std::uint64_t>(node->operation) | std::uint64_t{node->forget} << 1U |
+                  node->reverse);
     for (const Tensor& tensor : node->inputs()) {
       Node* input = tensor.node();
       const std::uint32_t edge = input->evaluated() ? input_number(input) : input->index;
@@ -53,6 +56,7 @@ void Snapshot::finish() {
     if (nodes[k]->refs.value() > node_uses_[k]) held.push_back(k);
   }
   key.insert(key.end(), held.begin(), held.end());
+  key.push_back(MemoryBudget::current());
   hash = 0;
   for (const std::uint64_t word : key) hash = mix(hash, word);
 }

@@ -1,0 +1,26 @@
+#include <gradweave/graph/memory.hpp>
+
+#include <gradweave/graph/node.hpp>
+
+namespace gradweave {
+namespace {
+
+constinit thread_local std::size_t budget = MemoryBudget::unlimited;
+constinit thread_local bool in_checkpoint = false;
+
+}  // namespace
+
+MemoryBudget::MemoryBudget(std::size_t bytes) : outer_(std::exchange(budget, bytes)) {}
+MemoryBudget::~MemoryBudget() { budget = outer_; }
+std::size_t MemoryBudget::current() { return budget; }
+
+Checkpoint::Checkpoint() : outer_(std::exchange(in_checkpoint, true)) {}
+Checkpoint::~Checkpoint() { in_checkpoint = outer_; }
+bool Checkpoint::is_on() { return in_checkpoint; }
+
+// Nothing is written to a leaf, which other threads may be using.
+void Checkpoint::keep(const Tensor& result) {
+  if (!in_checkpoint && result && result.node()->forget) result.node()->forget = false;
+}
+
+}  // namespace gradweave
