@@ -82,6 +82,10 @@ class Explaining {
       step.ops.push_back({name_of_op(v), {Shape(program_.shape_of(v)), v.dtype}});
       step.flops += flops(v);
       ++report_.values;
+      if (v.again) {
+        ++report_.computed_again;
+        report_.flops_again += flops(v);
+      }
       note_place(step, s, id);
       for (const Id input : program_.inputs_of(v)) {
         const Id buffer = program_.values[input].buffer;
@@ -185,6 +189,10 @@ std::string to_string(const PlanReport& report) {
       report.nodes, report.values, report.steps.size(), report.constants_folded, report.flops(),
       print_bytes(report.arena_bytes), print_bytes(report.output_bytes));
   auto out = std::back_inserter(text);
+  if (report.computed_again != 0) {
+    fmt::format_to(out, "{} values computed again to save memory: {:.3g} flops\n", report.computed_again,
+                   report.flops_again);
+  }
   if (!report.steps.empty()) {
     fmt::format_to(out, "{:>4} {:>9} {:>9} {:>8} {:>7} {:>8}  {}\n", "step", "reads", "writes", "flops",
                    "scratch", "in place", "ops");

@@ -47,6 +47,8 @@ struct PlanReport {
   std::size_t nodes = 0;             ///< of the graph that are still to be computed
   std::size_t values = 0;            ///< that are computed by the steps, after simplification
   std::size_t constants_folded = 0;  ///< values that were computed while planning, once and for all
+  std::size_t computed_again = 0;    ///< of `values`, those of a MemoryBudget or a checkpoint
+  double flops_again = 0;            ///< of those
 
   double flops() const;
 };

@@ -64,7 +64,8 @@ class Plan {
   const Placement& placement() const { return placement_; }
   /// What it does; made when it is asked for.
   const std::shared_ptr<const PlanReport>& report() const;
-  /// Memory that it takes while it runs, but for its inputs and outputs.
+  /// Memory that it takes while it runs, but for its inputs, its outputs and what a kernel takes for itself
+  /// (a matrix product packs its operands piece by piece into half a mebibyte).
   std::size_t bytes() const { return placement_.arena_bytes; }
 
  private:

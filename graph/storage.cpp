@@ -130,7 +130,10 @@ void free_block(void* block, std::size_t bytes) noexcept {
 void release_cached_memory() noexcept {
   scratch_blocks.trim();
   pool.trim();
+  pool.peak = pool.used;
 }
+
+MemoryUse memory_use() noexcept { return {pool.used, pool.peak}; }
 
 Scratch::Scratch(std::size_t bytes) {
   if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");

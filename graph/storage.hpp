@@ -13,8 +13,17 @@ namespace gradweave {
 void* allocate_block(std::size_t bytes);
 /// Takes back a block; `bytes` as it was allocated. May be called from any thread.
 void free_block(void* block, std::size_t bytes) noexcept;
-/// Returns the calling thread's unused blocks to the system.
+/// Returns the calling thread's unused blocks to the system, and lets the peak of `memory_use` start anew.
 void release_cached_memory() noexcept;
+
+/// Bytes that the calling thread took for nodes, tensors and scratch memory and has not given back, and the
+/// most that it was since the last `release_cached_memory`. Memory that other threads took is not in it, nor
+/// what the plans themselves take.
+struct MemoryUse {
+  std::size_t now;
+  std::size_t peak;
+};
+MemoryUse memory_use() noexcept;
 
 /// For containers that come and go with every step: memory from `allocate_block`.
 template <class T>

@@ -4,6 +4,7 @@
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/plan.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;
@@ -60,7 +61,11 @@ void run(benchmark::State& state, std::size_t percent, std::size_t segment) {
   const Deep network;
   const std::size_t whole = arena_bytes(network.graph(0));
   const MemoryBudget budget(percent == 0 ? MemoryBudget::unlimited : whole * percent / 100);
+  release_cached_memory();
+  const std::size_t before = memory_use().now;
   for (auto _ : state) eval(network.graph(segment));
+  // Nodes and gradients in it.
+  state.counters["peak_bytes"] = static_cast<double>(memory_use().peak - before);
   state.counters["arena_bytes"] = static_cast<double>(arena_bytes(network.graph(segment)));
 }
 

@@ -159,6 +159,24 @@ TEST_CASE("what an optimizer would run, without a step", "[explain]") {
   CHECK(dense.parameters()[0].value().to_vector() != before);
 }
 
+TEST_CASE("to explain a step does not change the training", "[explain]") {
+  const Tensor x = data({3, 4});
+  const nn::Dense one(4, 2), other = nn::clone(one);
+  nn::Adam plain(one.parameters(), {}), explained(other.parameters(), {});
+  for (int step = 0; step < 3; ++step) {
+    plain.minimize(sum(square(one(x))));
+    const Tensor loss = sum(square(other(x)));
+    explained.explain(loss);
+    explained.minimize(loss);
+    explained.explain(sum(other(x)));
+  }
+  CHECK(other.parameters()[0].value().to_vector() == one.parameters()[0].value().to_vector());
+
+  auto step = compile([&](const Tensor& batch) { explained.explain(sum(other(batch))); });
+  CHECK_THROWS_AS(step(x), GraphError);
+  CHECK_THROWS_AS(step.explain(), GraphError);  // it did not run
+}
+
 TEST_CASE("what a compiled function ran", "[explain]") {
   auto f = compile([](const Tensor& x) { return sum(exp(x)); });
   CHECK_THROWS_AS(f.explain(), GraphError);

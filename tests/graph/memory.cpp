@@ -1,9 +1,11 @@
 #include <gradweave/graph/memory.hpp>
 
 #include <gradweave/graph/compile.hpp>
+#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/plan.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
@@ -86,6 +88,36 @@ TEST_CASE("a budget is kept where that is possible, and changes no bit", "[memor
   {
     const MemoryBudget budget(whole);
     CHECK(peak(network.graph()) == whole);
+  }
+}
+
+TEST_CASE("the memory that is really taken falls with the budget, and a report says what that costs",
+          "[memory]") {
+  const Mlp network(16);
+  const std::size_t whole = peak(network.graph());
+  std::size_t unlimited = 0;
+  for (const std::size_t bytes : {MemoryBudget::unlimited, whole / 4}) {
+    const MemoryBudget budget(bytes);
+    release_cached_memory();
+    const std::size_t before = memory_use().now;
+    eval(network.graph());
+    const std::size_t taken = memory_use().peak - before, planned = peak(network.graph());
+    // The rest: 16 gradients of 16 KiB, nodes, what a matrix product packs, and rounding up to a size class.
+    CHECK(taken >= planned + 256 * 1024);
+    CHECK(taken <= planned * 5 / 4 + 1024 * 1024);
+    const PlanReport report = explain_plan(network.graph());
+    CHECK(report.arena_bytes == planned);
+    if (bytes == MemoryBudget::unlimited) {
+      unlimited = taken;
+      CHECK(report.computed_again == 0);
+    } else {
+      CHECK(taken < unlimited - whole / 2);
+      CHECK(report.computed_again >= 8);
+      // At most each layer once more, of three products and some more that there are for it.
+      CHECK(report.flops_again > 0);
+      CHECK(report.flops_again < report.flops() / 3);
+      CHECK(to_string(report).find("computed again to save memory") != std::string::npos);
+    }
   }
 }
 
