@@ -13,7 +13,7 @@ namespace gradweave {
 namespace {
 
 struct Planner {
-  std::vector<Node*> order;
+  NodeList order;
   Snapshot snapshot;
   StructureCache<Plan> plans;
   bool busy = false;
@@ -72,7 +72,6 @@ void run(Planner& planner, History history) {
 // end.
 void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
   std::vector<std::uint32_t> uses(order.size());
-  for (std::size_t k = 0; k < order.size(); ++k) order[k]->index = static_cast<std::uint32_t>(k);
   for (const Node* node : order) {
     for (const Tensor& input : node->inputs()) {
       if (!input.node()->evaluated()) ++uses[input.node()->index];
@@ -109,7 +108,7 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   }
   const Lease planner;
   constexpr std::size_t stretch = 1 << 14;
-  std::vector<Node*>& order = planner->order;
+  NodeList& order = planner->order;
   topological_order<FollowPending>(tensors, order);
   if (order.size() <= 2 * stretch) {
     planner->snapshot.take(order);

@@ -31,7 +31,6 @@ std::string describe(const Tensor& t) {
 class Reverse {
  public:
   Reverse(const Tensor& y, std::span<const Tensor> wrt) : order_(topological_order<FollowTracked>({&y, 1})) {
-    for (std::size_t k = 0; k < order_.size(); ++k) order_[k]->index = static_cast<std::uint32_t>(k);
     slots_.reserve(order_.size() + wrt.size());
     slots_.resize(order_.size());
     for (const Tensor& w : wrt) {
@@ -119,8 +118,8 @@ class Reverse {
     slots_[k].needed = slots_[k].wanted = true;
   }
 
-  std::vector<Node*> order_;
-  std::vector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
+  NodeList order_;
+  RecycledVector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
   std::unordered_map<const Node*, std::size_t> leaves_;
 };
 

@@ -59,6 +59,7 @@ struct Node {
   Tensor* input_array() { return reinterpret_cast<Tensor*>(this + 1); }
   Index* sizes() { return reinterpret_cast<Index*>(input_array() + capacity); }
 };
+using NodeList = RecycledVector<Node*>;
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
 
 /// A new node without values, its attributes copied from `attributes` (of the type that `operation`

@@ -27,13 +27,13 @@ void Snapshot::take(std::span<const Tensor> roots) {
 
 void Snapshot::take(std::span<Node* const> some) {
   nodes.assign(some.begin(), some.end());
+  for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
   number_nodes();
   finish();
 }
 
 void Snapshot::number_nodes() {
   inputs.clear(), edges.clear(), uses.clear(), held.clear(), key.clear();
-  for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
   node_uses_.assign(nodes.size(), 0);
   for (const Node* node : nodes) {
     static_assert(alignof(Operation) >= 4);  // two bits of its address are free

@@ -17,7 +17,7 @@ class Snapshot {
   /// Edges lead to `nodes[e]`, or to `inputs[e - first_input]`.
   static constexpr std::uint32_t first_input = 1U << 31;
 
-  std::vector<Node*> nodes;          ///< without values, inputs before their users
+  NodeList nodes;                    ///< without values, inputs before their users
   std::vector<Node*> inputs;         ///< with values: what the nodes read, and roots that have them already
   std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
   std::vector<std::uint32_t> uses;   ///< of each input, by the nodes

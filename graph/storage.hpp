@@ -7,7 +7,7 @@
 
 namespace gradweave {
 
-/// A block of at least `bytes`, aligned to 64 when larger than 64 bytes, else to 16. Each thread keeps the
+/// A block of at least `bytes`, aligned to 64 when larger than 256 bytes, else to 16. Each thread keeps the
 /// blocks it frees for its next use, at most as many bytes as it ever had in use at once. Throws Error when
 /// memory runs out.
 void* allocate_block(std::size_t bytes);

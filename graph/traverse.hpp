@@ -1,9 +1,12 @@
-// The one traversal behind evaluation, derivatives and pictures: inputs before what uses them.
+// The one traversal behind evaluation and derivatives: inputs before what uses them. Both of its passes are
+// Boost's breadth-first visits with a stack of our own for its queue, which takes nothing from the system:
+// Boost's depth-first search would keep 64 bytes for every level.
 #pragma once
+#include <algorithm>
+#include <ranges>
 #include <span>
-#include <vector>
 
-#include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/breadth_first_search.hpp>
 
 #include <gradweave/graph/boost_graph.hpp>
 
@@ -14,26 +17,73 @@ struct FollowPending {
   static bool follows(const Node& node) { return !node.evaluated(); }
 };
 
-/// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in
-/// topological order. Boost's search keeps its own stack, so depth costs memory but no recursion.
-template <class Follow>
-void topological_order(std::span<const Tensor> roots, std::vector<Node*>& order) {
-  struct Finished : boost::default_dfs_visitor {
-    std::vector<Node*>* order;
-    explicit Finished(std::vector<Node*>* into) : order(into) {}
-    void finish_vertex(Node* node, const GraphView<Follow>&) const { order->push_back(node); }
-  };
-  order.clear();
-  for (const Tensor& root : roots) {
-    if (Follow::follows(*root.node()) && root.node()->color == boost::white_color) {
-      boost::depth_first_visit(GraphView<Follow>{}, root.node(), Finished(&order), NodeColor{});
-    }
+namespace detail {
+
+// What Boost calls a queue, but last in, first out.
+class NodeStack {
+ public:
+  bool empty() const { return nodes_.empty(); }
+  Node* top() const { return nodes_.back(); }
+  void push(Node* node) { nodes_.push_back(node); }
+  void pop() { nodes_.pop_back(); }
+
+ private:
+  NodeList nodes_;
+};
+
+// Counts in `index` the edges that lead to a node. Leaves the nodes it has found black.
+struct CountReaders : boost::default_bfs_visitor {
+  void tree_edge(const InputEdge& edge, const auto& graph) const { target(edge, graph)->index = 1; }
+  void non_tree_edge(const InputEdge& edge, const auto& graph) const { ++target(edge, graph)->index; }
+};
+
+// Kahn's algorithm ("Topological sorting of large networks", 1962): a node's turn comes when it has been
+// reached along all the edges that lead to it. That is its colour then.
+struct Readers : NodeColor {};
+inline boost::default_color_type get(Readers, Node* node) {
+  return node->index == 0 ? boost::white_color : boost::gray_color;
+}
+inline void put(Readers, Node*, boost::default_color_type) {}
+
+class ReadersFirst : public boost::default_bfs_visitor {
+ public:
+  explicit ReadersFirst(NodeList& order) : order_(&order) {}
+  void examine_edge(const InputEdge& edge, const auto& graph) const { --target(edge, graph)->index; }
+  void discover_vertex(Node* node, const auto&) const {
+    node->color = boost::white_color;
+    order_->push_back(node);
   }
-  for (Node* node : order) node->color = boost::white_color;
+
+ private:
+  NodeList* order_;
+};
+
+}  // namespace detail
+
+/// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in
+/// topological order, each with its place in that for its `index`. Depth costs memory but no recursion.
+template <class Follow>
+void topological_order(std::span<const Tensor> roots, NodeList& order) {
+  const GraphView<Follow> graph;
+  detail::NodeStack stack;
+  for (const Tensor& root : roots) {
+    Node* node = root.node();
+    if (!Follow::follows(*node) || node->color != boost::white_color) continue;
+    node->index = 0;
+    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(), NodeColor());
+  }
+  order.clear();
+  for (const Tensor& root : std::views::reverse(roots)) {
+    Node* node = root.node();
+    if (node->color != boost::black_color || node->index != 0) continue;
+    boost::breadth_first_visit(graph, node, stack, detail::ReadersFirst(order), detail::Readers());
+  }
+  std::ranges::reverse(order);
+  for (std::size_t k = 0; k < order.size(); ++k) order[k]->index = static_cast<std::uint32_t>(k);
 }
 template <class Follow>
-std::vector<Node*> topological_order(std::span<const Tensor> roots) {
-  std::vector<Node*> order;
+NodeList topological_order(std::span<const Tensor> roots) {
+  NodeList order;
   topological_order<Follow>(roots, order);
   return order;
 }

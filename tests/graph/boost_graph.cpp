@@ -86,7 +86,7 @@ TEST_CASE("topological order: inputs come before what uses them, each node once"
   const Tensor x = variable({0.5});
   Tensor y = x;
   for (int k = 0; k < 20; ++k) y = sin(y) * y + x;
-  const std::vector<Node*> order = topological_order<FollowAll>(std::span(&y, 1));
+  const NodeList order = topological_order<FollowAll>(std::span(&y, 1));
   std::map<Node*, std::size_t> position;
   for (std::size_t k = 0; k < order.size(); ++k) CHECK(position.emplace(order[k], k).second);
   for (Node* node : order) {
@@ -107,7 +107,7 @@ TEST_CASE("a view that hides leaves has no edges to them", "[boost_graph]") {
   const GraphView<FollowOps> ops;
   CHECK(out_degree(y.node(), ops) == 1);
   CHECK(out_degree(h.node(), ops) == 0);
-  CHECK(topological_order<FollowOps>(std::span(&y, 1)) == std::vector<Node*>{h.node(), y.node()});
+  CHECK(topological_order<FollowOps>(std::span(&y, 1)) == NodeList{h.node(), y.node()});
 }
 
 }  // namespace
