@@ -19,6 +19,8 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
   std::optional<DType> strong;
   DType weak = DType::bool_;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].tensor() != nullptr && !*inputs[i].tensor())
+      throw GraphError("an empty Tensor has no shape and no values");
     if (i < op.fixed.size() && op.fixed[i]) continue;
     if (const Tensor* tensor = inputs[i].tensor()) {
       const DType dtype = tensor->dtype();
@@ -87,40 +89,36 @@ Tensor add_node(const Operation& op, const void* attributes, std::span<Node* con
   return make_node(op, attributes, inputs, shape, dtype);
 }
 
-// Whether nothing is to be promoted: the inputs are tensors of one dtype that the op has a kernel for.
-std::optional<DType> one_dtype(const Operation& op, std::span<const Operand> inputs) {
-  if (inputs.empty() || inputs[0].tensor() == nullptr || op.fixed[0] || op.fixed[1] || op.fixed[2]) return {};
-  const DType dtype = inputs[0].tensor()->node()->dtype;
-  const auto alike = [&](const Operand& x) {
-    return x.tensor() != nullptr && x.tensor()->node()->dtype == dtype;
-  };
-  if (!contains(op.dtypes, dtype) || !std::ranges::all_of(inputs.subspan(1), alike)) return {};
-  return dtype;
+// The nodes of the inputs if nothing is to be converted: tensors of one dtype that the op has a kernel for.
+bool take_as_they_are(const Operation& op, std::span<const Operand> inputs, Node** nodes) {
+  if (inputs.empty() || op.fixed[0] || op.fixed[1] || op.fixed[2]) return false;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* tensor = inputs[i].tensor();
+    if (tensor == nullptr || !*tensor) return false;
+    nodes[i] = tensor->node();
+    if (nodes[i]->dtype != nodes[0]->dtype) return false;
+  }
+  return contains(op.dtypes, nodes[0]->dtype);
+}
+
+Tensor add_converted(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
+  const DType common = common_dtype(op, inputs);
+  std::vector<Tensor> made;
+  for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], common));
+  std::vector<Node*> nodes(made.size());
+  std::ranges::transform(made, nodes.begin(), &Tensor::node);
+  return add_node(op, attributes, nodes, common);
 }
 
 }  // namespace
 
 Tensor apply(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
-  const std::source_location where = inputs.empty() ? std::source_location() : inputs[0].where();
-  for (const Operand& input : inputs) {
-    if (input.tensor() != nullptr && !*input.tensor())
-      throw GraphError(situated(op.name, inputs, "an empty Tensor has no shape and no values"));
-  }
   try {
-    std::array<Node*, 4> few{};
-    std::vector<Node*> many(inputs.size() > few.size() ? inputs.size() : 0);
-    const std::span<Node*> nodes(many.empty() ? few.data() : many.data(), inputs.size());
-    std::optional<DType> common = one_dtype(op, inputs);
-    std::vector<Tensor> made;
-    if (common) {
-      std::ranges::transform(inputs, nodes.begin(), [](const Operand& x) { return x.tensor()->node(); });
-    } else {
-      common = common_dtype(op, inputs);
-      for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], *common));
-      std::ranges::transform(made, nodes.begin(), &Tensor::node);
-    }
-    Tensor result = add_node(op, attributes, nodes, *common);
-    result.node()->where = where;
+    std::array<Node*, 4> nodes;
+    const bool as_they_are = inputs.size() <= nodes.size() && take_as_they_are(op, inputs, nodes.data());
+    Tensor result = as_they_are ? add_node(op, attributes, {nodes.data(), inputs.size()}, nodes[0]->dtype)
+                                : add_converted(op, attributes, inputs);
+    if (!inputs.empty()) result.node()->where = inputs[0].where();
     return result;
   } catch (const Error&) {
     rethrow_situated(op.name, inputs);

@@ -72,13 +72,13 @@ void run(Planner& planner, History history) {
 // end.
 void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
   std::vector<std::uint32_t> uses(order.size());
-  for (const Node* node : order) {
-    for (const Tensor& input : node->inputs()) {
+  std::vector<bool> kept(order.size());
+  for (std::size_t k = order.size(); k-- > 0;) {
+    kept[k] = order[k]->refs.value() > uses[k];
+    for (const Tensor& input : std::as_const(*order[k]).inputs()) {
       if (!input.node()->evaluated()) ++uses[input.node()->index];
     }
   }
-  std::vector<bool> kept(order.size());
-  for (std::size_t k = 0; k < order.size(); ++k) kept[k] = order[k]->refs.value() > uses[k];
 
   std::vector<Tensor> handed_on;
   for (std::size_t first = 0; first < order.size(); first += stretch) {

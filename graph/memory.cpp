@@ -6,7 +6,6 @@ namespace gradweave {
 namespace {
 
 constinit thread_local std::size_t budget = MemoryBudget::unlimited;
-constinit thread_local bool in_checkpoint = false;
 
 }  // namespace
 
@@ -14,13 +13,13 @@ MemoryBudget::MemoryBudget(std::size_t bytes) : outer_(std::exchange(budget, byt
 MemoryBudget::~MemoryBudget() { budget = outer_; }
 std::size_t MemoryBudget::current() { return budget; }
 
-Checkpoint::Checkpoint() : outer_(std::exchange(in_checkpoint, true)) {}
-Checkpoint::~Checkpoint() { in_checkpoint = outer_; }
-bool Checkpoint::is_on() { return in_checkpoint; }
+Checkpoint::Checkpoint() : outer_(std::exchange(detail::marks.forget, true)) {}
+Checkpoint::~Checkpoint() { detail::marks.forget = outer_; }
+bool Checkpoint::is_on() { return detail::marks.forget; }
 
 // Nothing is written to a leaf, which other threads may be using.
 void Checkpoint::keep(const Tensor& result) {
-  if (!in_checkpoint && result && result.node()->forget) result.node()->forget = false;
+  if (!is_on() && result && result.node()->forget) result.node()->forget = false;
 }
 
 }  // namespace gradweave

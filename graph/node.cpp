@@ -3,7 +3,6 @@
 #include <memory>
 #include <new>
 
-#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/operation.hpp>
 
 namespace gradweave {
@@ -26,7 +25,8 @@ Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape, DTy
   node->block_units = static_cast<std::uint32_t>((bytes + unit - 1) / unit);
   node->rank = static_cast<std::uint8_t>(rank);
   node->dtype = dtype;
-  std::copy(shape.begin(), shape.end(), const_cast<Index*>(node->shape().data()));
+  Index* size = node->sizes();
+  for (const Index s : shape) *size++ = s;  // a few: not worth a call of memmove
   return node;
 }
 
@@ -87,9 +87,10 @@ Tensor make_node(const Operation& operation, const void* attributes, std::span<N
     tracked |= from->tracked;
   }
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  node->place = Ref<Place>(Scope::current());
-  node->reverse = ReversePass::is_on();
-  node->forget = Checkpoint::is_on();
+  const detail::Marks& marks = detail::marks;
+  node->place = Ref<Place>(marks.place);
+  node->reverse = marks.reverse;
+  node->forget = marks.forget;
   node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
   return handle;
 }

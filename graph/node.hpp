@@ -55,9 +55,10 @@ struct Node {
   /// Gives the inputs back, without recursion however deep the graph under them is.
   void drop_inputs() noexcept;
 
+  Index* sizes() { return reinterpret_cast<Index*>(input_array() + capacity); }
+
  private:
   Tensor* input_array() { return reinterpret_cast<Tensor*>(this + 1); }
-  Index* sizes() { return reinterpret_cast<Index*>(input_array() + capacity); }
 };
 using NodeList = RecycledVector<Node*>;
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);

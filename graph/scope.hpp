@@ -15,6 +15,16 @@ struct Place {
 };
 inline void destroy(Place* place) noexcept { delete place; }
 
+namespace detail {
+/// What the nodes that a thread builds are marked with.
+struct Marks {
+  Place* place = nullptr;  ///< owned by the innermost scope
+  bool reverse = false;    ///< of `gradients`
+  bool forget = false;     ///< of a `checkpoint`
+};
+extern constinit thread_local Marks marks;
+}  // namespace detail
+
 /// While it lives, nodes built by this thread belong to its path.
 class Scope {
  public:
@@ -27,7 +37,7 @@ class Scope {
   Scope& operator=(const Scope&) = delete;
 
   /// The path of the innermost scope of this thread; null outside of all.
-  static Place* current();
+  static Place* current() { return detail::marks.place; }
 
  private:
   Ref<Place> place_;
@@ -38,12 +48,12 @@ class Scope {
 /// apart.
 class ReversePass {
  public:
-  ReversePass();
-  ~ReversePass();
+  ReversePass() : outer_(std::exchange(detail::marks.reverse, true)) {}
+  ~ReversePass() { detail::marks.reverse = outer_; }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 
-  static bool is_on();
+  static bool is_on() { return detail::marks.reverse; }
 
  private:
   bool outer_;

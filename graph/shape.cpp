@@ -16,8 +16,6 @@ void Shape::refuse(Index size) const {
   throw ShapeError(fmt::format("shape {}: more elements than memory can address", sizes));
 }
 
-bool same(Dims a, Dims b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
-
 Shape row_major(Dims shape) {
   std::array<Index, max_rank> strides{};
   Index step = 1;

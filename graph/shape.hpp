@@ -78,7 +78,13 @@ constexpr Index numel(Dims shape) {
   for (Index size : shape) n *= size;
   return n;
 }
-bool same(Dims a, Dims b);
+constexpr bool same(Dims a, Dims b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t axis = 0; axis < a.size(); ++axis) {
+    if (a[axis] != b[axis]) return false;
+  }
+  return true;
+}
 /// Row-major strides, in elements.
 Shape row_major(Dims shape);
 bool is_row_major(Dims shape, Dims strides);

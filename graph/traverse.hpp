@@ -2,7 +2,6 @@
 // Boost's breadth-first visits with a stack of our own for its queue, which takes nothing from the system:
 // Boost's depth-first search would keep 64 bytes for every level.
 #pragma once
-#include <algorithm>
 #include <ranges>
 #include <span>
 
@@ -31,8 +30,11 @@ class NodeStack {
   NodeList nodes_;
 };
 
-// Counts in `index` the edges that lead to a node. Leaves the nodes it has found black.
+// Counts the nodes, and in `index` the edges that lead to each. Leaves them black.
 struct CountReaders : boost::default_bfs_visitor {
+  std::size_t* count;
+  explicit CountReaders(std::size_t& found) : count(&found) {}
+  void discover_vertex(Node*, const auto&) const { ++*count; }
   void tree_edge(const InputEdge& edge, const auto& graph) const { target(edge, graph)->index = 1; }
   void non_tree_edge(const InputEdge& edge, const auto& graph) const { ++target(edge, graph)->index; }
 };
@@ -45,17 +47,17 @@ inline boost::default_color_type get(Readers, Node* node) {
 }
 inline void put(Readers, Node*, boost::default_color_type) {}
 
-class ReadersFirst : public boost::default_bfs_visitor {
- public:
-  explicit ReadersFirst(NodeList& order) : order_(&order) {}
+// Fills the order from its end. No edge will lead to a node that has its place: `index` is free for that.
+struct FromTheEnd : boost::default_bfs_visitor {
+  NodeList* order;
+  std::size_t* left;
+  FromTheEnd(NodeList& nodes, std::size_t& count) : order(&nodes), left(&count) {}
   void examine_edge(const InputEdge& edge, const auto& graph) const { --target(edge, graph)->index; }
   void discover_vertex(Node* node, const auto&) const {
     node->color = boost::white_color;
-    order_->push_back(node);
+    node->index = static_cast<std::uint32_t>(--*left);
+    (*order)[*left] = node;
   }
-
- private:
-  NodeList* order_;
 };
 
 }  // namespace detail
@@ -66,20 +68,19 @@ template <class Follow>
 void topological_order(std::span<const Tensor> roots, NodeList& order) {
   const GraphView<Follow> graph;
   detail::NodeStack stack;
+  std::size_t count = 0;
   for (const Tensor& root : roots) {
     Node* node = root.node();
     if (!Follow::follows(*node) || node->color != boost::white_color) continue;
     node->index = 0;
-    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(), NodeColor());
+    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(count), NodeColor());
   }
-  order.clear();
+  order.resize(count);
   for (const Tensor& root : std::views::reverse(roots)) {
     Node* node = root.node();
     if (node->color != boost::black_color || node->index != 0) continue;
-    boost::breadth_first_visit(graph, node, stack, detail::ReadersFirst(order), detail::Readers());
+    boost::breadth_first_visit(graph, node, stack, detail::FromTheEnd(order, count), detail::Readers());
   }
-  std::ranges::reverse(order);
-  for (std::size_t k = 0; k < order.size(); ++k) order[k]->index = static_cast<std::uint32_t>(k);
 }
 template <class Follow>
 NodeList topological_order(std::span<const Tensor> roots) {
