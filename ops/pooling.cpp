@@ -1,10 +1,8 @@
 #include <gradweave/ops/pooling.hpp>
 
 #include <algorithm>
-#include <bit>
-#include <cstdint>
 #include <limits>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,42 +17,77 @@ namespace {
 
 Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding);
 
-// A NaN stays.
-template <class T>
-T larger(T a, T b) {
-  return a < b || b != b ? b : a;
-}
-
 // One image that windows slide over; padding is behind.
 struct Windows {
   Pair size, count, window, stride;
   bool halves() const { return window == Pair(2) && stride == Pair(2); }
 };
 
-// Rows of windows of 2x2, as most networks have them: these two loops vectorise.
+// A NaN stays. Of numbers, or of vectors of them.
+template <class V>
+V larger(V a, V b) {
+  return ((a < b) | (b != b)) ? b : a;
+}
+
+// Windows of 2x2 side by side, as most networks have them: `lanes` at a time, or one.
+template <class T, Index lanes>
+struct Pairs {
+  using Lane __attribute__((vector_size(lanes * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+  Lane even, odd;  // the left and the right column of each window
+
+  static Lane& at(T* x) { return *reinterpret_cast<Lane*>(x); }
+  static const Lane& at(const T* x) { return *reinterpret_cast<const Lane*>(x); }
+  static Pairs load(const T* x) {
+    return [&]<int... I>(std::integer_sequence<int, I...>, Lane a, Lane b) {
+      return Pairs{__builtin_shufflevector(a, b, (2 * I)...), __builtin_shufflevector(a, b, (2 * I + 1)...)};
+    }(std::make_integer_sequence<int, lanes>(), at(x), at(x + lanes));
+  }
+  void store(T* x) const {
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      constexpr int n = lanes;
+      at(x) = __builtin_shufflevector(even, odd, (I / 2 + I % 2 * n)...);
+      at(x + lanes) = __builtin_shufflevector(even, odd, ((n + I) / 2 + (n + I) % 2 * n)...);
+    }(std::make_integer_sequence<int, lanes>());
+  }
+};
+
+// Calls f<lanes>(first) for pieces of `count`; the last overlaps the one before.
+template <Index lanes, class F>
+void in_pieces(Index count, const F& f) {
+  if constexpr (lanes > 1) {
+    if (count < lanes) return in_pieces<lanes / 2>(count, f);
+  }
+  for (Index k = 0; k < count; k += lanes) f.template operator()<lanes>(std::min(k, count - lanes));
+}
+template <class T>
+constexpr Index most_lanes = Eigen::internal::packet_traits<T>::size;
+
 template <class T>
 void max_of_pairs(const T* top, const T* below, Index count, T* y) {
-  for (Index j = 0; j < count; ++j) {
-    y[j] = larger(larger(top[2 * j], top[2 * j + 1]), larger(below[2 * j], below[2 * j + 1]));
-  }
+  in_pieces<most_lanes<T>>(count, [&]<Index lanes>(Index j) {
+    using P = Pairs<T, lanes>;
+    const P a = P::load(top + 2 * j), b = P::load(below + 2 * j);
+    P::at(y + j) = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+  });
 }
 // Each element in turn takes what is left of the cotangent unless it is less than the largest.
 template <class T>
-void scatter_to_pairs(const T* __restrict g, const T* __restrict largest, const T* __restrict top,
-                      const T* __restrict below, Index count, T* __restrict to, T* __restrict to_below) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  for (Index j = 0; j < count; ++j) {
-    Bits left = std::bit_cast<Bits>(g[j]);
-    const auto taken_by = [&](T x) {
-      const Bits passes = Bits(0) - static_cast<Bits>(x < largest[j]), taken = left & ~passes;
-      left &= passes;
-      return std::bit_cast<T>(taken);
+void scatter_to_pairs(const T* g, const T* top, const T* below, Index count, T* to, T* to_below) {
+  in_pieces<most_lanes<T>>(count, [&]<Index lanes>(Index j) {
+    using P = Pairs<T, lanes>;
+    const P a = P::load(top + 2 * j), b = P::load(below + 2 * j);
+    const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+    auto left = P::at(g + j);
+    const auto taken_by = [&](auto x) {
+      const auto none = decltype(left){}, taken = x < largest ? none : left;
+      left = x < largest ? left : none;
+      return taken;
     };
-    to[2 * j] = taken_by(top[2 * j]);
-    to[2 * j + 1] = taken_by(top[2 * j + 1]);
-    to_below[2 * j] = taken_by(below[2 * j]);
-    to_below[2 * j + 1] = std::bit_cast<T>(left);
-  }
+    P above{}, under{};
+    above.even = taken_by(a.even), above.odd = taken_by(a.odd);
+    under.even = taken_by(b.even), under.odd = left;
+    above.store(to + 2 * j), under.store(to_below + 2 * j);
+  });
 }
 
 template <class T>
@@ -99,12 +132,9 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
     std::fill_n(dx, w.size.rows * w.size.cols, T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
-  RecycledVector<T> largest(static_cast<std::size_t>(w.count.cols));
   for (Index i = 0; i < w.count.rows; ++i) {
     const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
-    max_of_pairs(x + row, x + below, w.count.cols, largest.data());
-    scatter_to_pairs(g + i * w.count.cols, largest.data(), x + row, x + below, w.count.cols, dx + row,
-                     dx + below);
+    scatter_to_pairs(g + i * w.count.cols, x + row, x + below, w.count.cols, dx + row, dx + below);
     if (w.size.cols % 2 == 1) dx[below - 1] = dx[below + w.size.cols - 1] = 0;
   }
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
