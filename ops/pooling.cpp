@@ -11,6 +11,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/storage.hpp>
 #include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
@@ -51,53 +52,44 @@ struct Pairs {
   }
 };
 
-// Calls f<lanes>(first) for pieces of `count`; the last overlaps the one before.
-template <Index lanes, class F>
-void in_pieces(Index count, const F& f) {
-  if constexpr (lanes > 1) {
-    if (count < lanes) return in_pieces<lanes / 2>(count, f);
-  }
-  for (Index k = 0; k < count; k += lanes) f.template operator()<lanes>(std::min(k, count - lanes));
-}
 template <class T>
 constexpr Index most_lanes = Eigen::internal::packet_traits<T>::size;
 
 template <class T>
-void max_of_pairs(const T* top, const T* below, Index count, T* y) {
-  in_pieces<most_lanes<T>>(count, [&]<Index lanes>(Index j) {
+void max_of_pairs(const Windows& w, const T* x, T* y) {
+  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
     using P = Pairs<T, lanes>;
-    const P a = P::load(top + 2 * j), b = P::load(below + 2 * j);
-    P::at(y + j) = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+    const T* corner = x + 2 * (i * w.size.cols + j);
+    const P a = P::load(corner), b = P::load(corner + w.size.cols);
+    P::at(y + i * w.count.cols + j) = larger(larger(a.even, a.odd), larger(b.even, b.odd));
   });
 }
 // Each element in turn takes what is left of the cotangent unless it is less than the largest.
 template <class T>
-void scatter_to_pairs(const T* g, const T* top, const T* below, Index count, T* to, T* to_below) {
-  in_pieces<most_lanes<T>>(count, [&]<Index lanes>(Index j) {
+void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
+  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
     using P = Pairs<T, lanes>;
-    const P a = P::load(top + 2 * j), b = P::load(below + 2 * j);
+    const Index corner = 2 * (i * w.size.cols + j), below = corner + w.size.cols;
+    const P a = P::load(x + corner), b = P::load(x + below);
     const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
-    auto left = P::at(g + j);
-    const auto taken_by = [&](auto x) {
-      const auto none = decltype(left){}, taken = x < largest ? none : left;
-      left = x < largest ? left : none;
+    auto left = P::at(g + i * w.count.cols + j);
+    const auto taken_by = [&](auto element) {
+      const auto none = decltype(left){}, taken = element < largest ? none : left;
+      left = element < largest ? left : none;
       return taken;
     };
     P above{}, under{};
     above.even = taken_by(a.even), above.odd = taken_by(a.odd);
     under.even = taken_by(b.even), under.odd = left;
-    above.store(to + 2 * j), under.store(to_below + 2 * j);
+    above.store(dx + corner), under.store(dx + below);
   });
 }
 
 template <class T>
 void max_of_windows(const Windows& w, const T* x, T* y) {
+  if (w.halves()) return max_of_pairs(w, x, y);
   for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
     const T* top = x + i * w.stride.rows * w.size.cols;
-    if (w.halves()) {
-      max_of_pairs(top, top + w.size.cols, w.count.cols, y);
-      continue;
-    }
     for (Index j = 0; j < w.count.cols; ++j) y[j] = top[j * w.stride.cols];
     for (Index r = 0; r < w.window.rows; ++r) {
       for (Index s = 0; s < w.window.cols; ++s) {
@@ -132,11 +124,8 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
     std::fill_n(dx, w.size.rows * w.size.cols, T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
-  for (Index i = 0; i < w.count.rows; ++i) {
-    const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
-    scatter_to_pairs(g + i * w.count.cols, x + row, x + below, w.count.cols, dx + row, dx + below);
-    if (w.size.cols % 2 == 1) dx[below - 1] = dx[below + w.size.cols - 1] = 0;
-  }
+  scatter_to_pairs(w, g, x, dx);
+  for (Index i = 0; w.size.cols % 2 == 1 && i < w.size.rows; ++i) dx[(i + 1) * w.size.cols - 1] = 0;
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
 
