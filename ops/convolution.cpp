@@ -26,6 +26,12 @@ template <class T>
 constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
 template <class T>
 constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
+// The running sums of a weight gradient, in rows and columns: as many as stay in registers.
+#if EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32
+constexpr Index dot_rows = 4, dot_cols = 6;
+#else
+constexpr Index dot_rows = 3, dot_cols = 4;
+#endif
 
 // Rows of `count` elements that begin `from_row` and `to_row` apart; they are short, and a call of memcpy for
 // each would take longer than the copy.
@@ -367,7 +373,7 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
   const RecycledVector<Index> taps = g.taps();
   const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide<T>(), sums_row = k * lanes<T>;
   const Index together = std::clamp<Index>(stretch / g.positions, 1, images);
-  const RecycledVector<Part> output_parts = parts_of(o, 3), tap_parts = parts_of(k, 4);
+  const RecycledVector<Part> output_parts = parts_of(o, dot_rows), tap_parts = parts_of(k, dot_cols);
   RecycledVector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
   RecycledVector<T> spread = g.image_scratch<T>(together), wide = g.output_scratch<T>(together);
   const Index spread_image = g.image_scratch_size<T>(), wide_image = g.output_scratch_size<T>();
@@ -384,8 +390,8 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
         for (const Part& rows : output_parts) {
           const Index m = group * o + rows.first;
           for (const Part& columns : tap_parts) {
-            with_constant<3>(rows.size, [&]<Index M>() {
-              with_constant<4>(columns.size, [&]<Index N>() {
+            with_constant<dot_rows>(rows.size, [&]<Index M>() {
+              with_constant<dot_cols>(columns.size, [&]<Index N>() {
                 add_dots<M, N>(count, wide.data() + m * wide_row + p, wide_image, wide_row, from,
                                spread_image, taps.data() + columns.first, run,
                                sums.data() + m * sums_row + columns.first * lanes<T>, sums_row);
