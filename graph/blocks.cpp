@@ -11,22 +11,33 @@ namespace {
 
 template <class Word>
 void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index count, Word* to) {
-  if (shape.empty()) {
+  // Axes that are walked as one: long runs, and few of them.
+  std::array<Index, max_rank> sizes{}, steps{};
+  std::size_t rank = 0;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] == 1) continue;
+    if (rank > 0 && steps[rank - 1] == strides[axis] * shape[axis]) {
+      sizes[rank - 1] *= shape[axis], steps[rank - 1] = strides[axis];
+    } else {
+      sizes[rank] = shape[axis], steps[rank++] = strides[axis];
+    }
+  }
+  if (rank == 0) {
     *to = *from;
     return;
   }
   // Where the first element is, as coordinates.
-  const std::size_t inner = shape.size() - 1;
+  const std::size_t inner = rank - 1;
   std::array<Index, max_rank> at{};
   Index offset = 0;
-  for (std::size_t axis = shape.size(); axis-- > 0;) {
-    at[axis] = first % shape[axis];
-    first /= shape[axis];
-    offset += at[axis] * strides[axis];
+  for (std::size_t axis = rank; axis-- > 0;) {
+    at[axis] = first % sizes[axis];
+    first /= sizes[axis];
+    offset += at[axis] * steps[axis];
   }
-  const Index step = strides[inner];
+  const Index step = steps[inner];
   while (count > 0) {
-    const Index run = std::min(count, shape[inner] - at[inner]);
+    const Index run = std::min(count, sizes[inner] - at[inner]);
     if (step == 1) {
       std::copy_n(from + offset, run, to);
     } else if (step == 0) {
@@ -40,9 +51,9 @@ void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index
     offset -= at[inner] * step;
     at[inner] = 0;
     for (std::size_t axis = inner; axis-- > 0;) {
-      offset += strides[axis];
-      if (++at[axis] < shape[axis]) break;
-      offset -= at[axis] * strides[axis];
+      offset += steps[axis];
+      if (++at[axis] < sizes[axis]) break;
+      offset -= at[axis] * steps[axis];
       at[axis] = 0;
     }
   }

@@ -26,20 +26,21 @@ template <class T>
 constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
 template <class T>
 constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
+// The running sums of a weight gradient, in rows and columns: as many as stay in registers.
+#if EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32
+constexpr Index dot_rows = 4, dot_cols = 6;
+#else
+constexpr Index dot_rows = 3, dot_cols = 4;
+#endif
 
-// Rows are short, and a call of memcpy would take longer than the copy. The last packet overlaps the one
-// before.
+// Rows of `count` elements that begin `from_row` and `to_row` apart; they are short, and a call of memcpy for
+// each would take longer than the copy.
 template <class T>
-void copy_row(const T* from, Index count, T* to) {
-  using namespace Eigen::internal;
-  for (Index k = 0; k < count; k += lanes<T>) {
-    const Index at = std::min(k, count - lanes<T>);
-    if (at >= 0) {
-      pstoreu(to + at, ploadu<Packet<T>>(from + at));
-    } else {
-      for (Index j = 0; j < count; ++j) to[j] = from[j];
-    }
-  }
+void copy_rows(const T* from, Index from_row, T* to, Index to_row, Index rows, Index count) {
+  in_pieces<std::min<Index>(lanes<T>, 8)>(rows, count, [&]<Index n>(Index i, Index j) {
+    using Piece __attribute__((vector_size(n * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+    *reinterpret_cast<Piece*>(to + i * to_row + j) = *reinterpret_cast<const Piece*>(from + i * from_row + j);
+  });
 }
 
 struct Geometry {
@@ -97,26 +98,34 @@ struct Geometry {
     return all;
   }
   template <class T>
-  RecycledVector<T> image_scratch() const {
-    return RecycledVector<T>(static_cast<std::size_t>(channels * channel + tile<T>));
+  Index image_scratch_size() const {
+    return channels * channel + tile<T>;
   }
   template <class T>
-  RecycledVector<T> output_scratch() const {
-    return RecycledVector<T>(static_cast<std::size_t>(outputs * wide<T>()));
+  Index output_scratch_size() const {
+    return outputs * wide<T>();
+  }
+  template <class T>
+  RecycledVector<T> image_scratch(Index images = 1) const {
+    return RecycledVector<T>(static_cast<std::size_t>(images * image_scratch_size<T>()));
+  }
+  template <class T>
+  RecycledVector<T> output_scratch(Index images = 1) const {
+    return RecycledVector<T>(static_cast<std::size_t>(images * output_scratch_size<T>()));
   }
 
-  // Calls copy(row of the image, where it begins in scratch, its step there, how many) for every row of every
-  // phase.
+  // Calls copy(where it begins in the image, and in scratch, its rows, and columns) for every phase of every
+  // channel.
   template <class F>
-  void for_rows(const F& copy) const {
+  void for_phases(const F& copy) const {
     for (Index c = 0; c < channels; ++c) {
-      for (Index i = 0; i < image.rows; ++i) {
-        const Index r = i + padding.rows;
-        const Index from = (c * image.rows + i) * image.cols;
-        const Index to = c * channel + r % stride.rows * stride.cols * phase + r / stride.rows * row;
+      for (Index i = 0; i < std::min(stride.rows, image.rows); ++i) {
         for (Index j = 0; j < std::min(stride.cols, image.cols); ++j) {
-          const Index s = j + padding.cols;
-          copy(from + j, to + s % stride.cols * phase + s / stride.cols,
+          const Index r = i + padding.rows, s = j + padding.cols;
+          copy((c * image.rows + i) * image.cols + j,
+               c * channel + (r % stride.rows * stride.cols + s % stride.cols) * phase +
+                   r / stride.rows * row + s / stride.cols,
+               (image.rows - i + stride.rows - 1) / stride.rows,
                (image.cols - j + stride.cols - 1) / stride.cols);
         }
       }
@@ -125,34 +134,36 @@ struct Geometry {
   // The image into scratch, whose padding is zero and stays so; and back.
   template <class T>
   void spread(const T* x, T* scratch) const {
-    for_rows([&](Index from, Index to, Index n) {
-      if (stride.cols == 1) return copy_row(x + from, n, scratch + to);
-      for (Index k = 0; k < n; ++k) scratch[to + k] = x[from + k * stride.cols];
+    const Index apart = stride.rows * image.cols;
+    for_phases([&](Index from, Index to, Index rows, Index cols) {
+      if (stride.cols == 1) return copy_rows(x + from, apart, scratch + to, row, rows, cols);
+      for (Index i = 0; i < rows; ++i) {
+        for (Index j = 0; j < cols; ++j) scratch[to + i * row + j] = x[from + i * apart + j * stride.cols];
+      }
     });
   }
   template <class T>
   void collect(const T* scratch, T* x) const {
-    for_rows([&](Index to, Index from, Index n) {
-      if (stride.cols == 1) return copy_row(scratch + from, n, x + to);
-      for (Index k = 0; k < n; ++k) x[to + k * stride.cols] = scratch[from + k];
+    const Index apart = stride.rows * image.cols;
+    for_phases([&](Index to, Index from, Index rows, Index cols) {
+      if (stride.cols == 1) return copy_rows(scratch + from, row, x + to, apart, rows, cols);
+      for (Index i = 0; i < rows; ++i) {
+        for (Index j = 0; j < cols; ++j) x[to + i * apart + j * stride.cols] = scratch[from + i * row + j];
+      }
     });
   }
   // Outputs with the gaps between their rows, which stay zero, and without.
   template <class T>
   void widen(const T* y, T* scratch) const {
-    for_output_rows<T>([&](Index packed, Index apart) { copy_row(y + packed, count.cols, scratch + apart); });
+    const Index size = count.rows * count.cols;
+    for (Index o = 0; o < outputs; ++o)
+      copy_rows(y + o * size, count.cols, scratch + o * wide<T>(), row, count.rows, count.cols);
   }
   template <class T>
   void narrow(const T* scratch, T* y) const {
-    for_output_rows<T>([&](Index packed, Index apart) { copy_row(scratch + apart, count.cols, y + packed); });
-  }
-
- private:
-  template <class T, class F>
-  void for_output_rows(const F& copy) const {
-    for (Index o = 0; o < outputs; ++o) {
-      for (Index i = 0; i < count.rows; ++i) copy((o * count.rows + i) * count.cols, o * wide<T>() + i * row);
-    }
+    const Index size = count.rows * count.cols;
+    for (Index o = 0; o < outputs; ++o)
+      copy_rows(scratch + o * wide<T>(), row, y + o * size, count.cols, count.rows, count.cols);
   }
 };
 
@@ -332,21 +343,23 @@ void convolve_back(const Geometry& g, Index images, const T* dy, const T* weight
   }
 }
 
-// M rows of dy times N of x, along all positions, onto M x N running packets.
+// M rows of dy times N of x, along the positions of some images, onto M x N running packets.
 template <Index M, Index N, class T>
-void add_dots(const T* dy, Index dy_row, const T* x, const Index* taps, Index positions, T* sums,
-              Index sums_row) {
+void add_dots(Index images, const T* dy, Index dy_image, Index dy_row, const T* x, Index x_image,
+              const Index* taps, Index positions, T* sums, Index sums_row) {
   using namespace Eigen::internal;
   Packet<T> sum[M][N];
   for (Index m = 0; m < M; ++m) {
     for (Index n = 0; n < N; ++n) sum[m][n] = ploadu<Packet<T>>(sums + m * sums_row + n * lanes<T>);
   }
-  for (Index p = 0; p < positions; p += lanes<T>) {
-    Packet<T> a[M];
-    for (Index m = 0; m < M; ++m) a[m] = ploadu<Packet<T>>(dy + m * dy_row + p);
-    for (Index n = 0; n < N; ++n) {
-      const auto b = ploadu<Packet<T>>(x + taps[n] + p);
-      for (Index m = 0; m < M; ++m) sum[m][n] = pmadd(a[m], b, sum[m][n]);
+  for (; images > 0; --images, dy += dy_image, x += x_image) {
+    for (Index p = 0; p < positions; p += lanes<T>) {
+      Packet<T> a[M];
+      for (Index m = 0; m < M; ++m) a[m] = ploadu<Packet<T>>(dy + m * dy_row + p);
+      for (Index n = 0; n < N; ++n) {
+        const auto b = ploadu<Packet<T>>(x + taps[n] + p);
+        for (Index m = 0; m < M; ++m) sum[m][n] = pmadd(a[m], b, sum[m][n]);
+      }
     }
   }
   for (Index m = 0; m < M; ++m) {
@@ -356,15 +369,20 @@ void add_dots(const T* dy, Index dy_row, const T* x, const Index* taps, Index po
 
 template <class T>
 void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* x, T* dw) {
-  constexpr Index stretch = 512;  // positions at a time, so that they stay in the cache
+  constexpr Index stretch = 512;  // positions at a time, of one image or of several: they stay in the cache
   const RecycledVector<Index> taps = g.taps();
   const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide<T>(), sums_row = k * lanes<T>;
-  const RecycledVector<Part> output_parts = parts_of(o, 3), tap_parts = parts_of(k, 4);
+  const Index together = std::clamp<Index>(stretch / g.positions, 1, images);
+  const RecycledVector<Part> output_parts = parts_of(o, dot_rows), tap_parts = parts_of(k, dot_cols);
   RecycledVector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
-  RecycledVector<T> spread = g.image_scratch<T>(), wide = g.output_scratch<T>();
-  for (Index i = 0; i < images; ++i) {
-    g.spread(x + i * g.image_size(), spread.data());
-    g.widen(dy + i * g.output_size(), wide.data());
+  RecycledVector<T> spread = g.image_scratch<T>(together), wide = g.output_scratch<T>(together);
+  const Index spread_image = g.image_scratch_size<T>(), wide_image = g.output_scratch_size<T>();
+  for (Index i = 0; i < images; i += together) {
+    const Index count = std::min(together, images - i);
+    for (Index j = 0; j < count; ++j) {
+      g.spread(x + (i + j) * g.image_size(), spread.data() + j * spread_image);
+      g.widen(dy + (i + j) * g.output_size(), wide.data() + j * wide_image);
+    }
     for (Index group = 0; group < g.groups; ++group) {
       for (Index p = 0; p < g.positions; p += stretch) {
         const T* from = spread.data() + group * g.group_channels() * g.channel + p;
@@ -372,10 +390,11 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
         for (const Part& rows : output_parts) {
           const Index m = group * o + rows.first;
           for (const Part& columns : tap_parts) {
-            with_constant<3>(rows.size, [&]<Index M>() {
-              with_constant<4>(columns.size, [&]<Index N>() {
-                add_dots<M, N>(wide.data() + m * wide_row + p, wide_row, from, taps.data() + columns.first,
-                               run, sums.data() + m * sums_row + columns.first * lanes<T>, sums_row);
+            with_constant<dot_rows>(rows.size, [&]<Index M>() {
+              with_constant<dot_cols>(columns.size, [&]<Index N>() {
+                add_dots<M, N>(count, wide.data() + m * wide_row + p, wide_image, wide_row, from,
+                               spread_image, taps.data() + columns.first, run,
+                               sums.data() + m * sums_row + columns.first * lanes<T>, sums_row);
               });
             });
           }
@@ -383,8 +402,9 @@ void add_weight_gradient(const Geometry& g, Index images, const T* dy, const T* 
       }
     }
   }
-  for (Index j = 0; j < g.outputs * k; ++j)
-    dw[j] += sum_of<T>(ConstBlock<T>(sums.data() + j * lanes<T>, lanes<T>));
+  for (Index j = 0; j < g.outputs * k; ++j) {
+    dw[j] += Eigen::internal::predux(Eigen::internal::ploadu<Packet<T>>(sums.data() + j * lanes<T>));
+  }
 }
 
 // In fixed parts, whose sums are then added in order: it does not matter who computes which.

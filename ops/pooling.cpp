@@ -1,10 +1,8 @@
 #include <gradweave/ops/pooling.hpp>
 
 #include <algorithm>
-#include <bit>
-#include <cstdint>
 #include <limits>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,17 +11,12 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/storage.hpp>
 #include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
 
 Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding);
-
-// A NaN stays.
-template <class T>
-T larger(T a, T b) {
-  return a < b || b != b ? b : a;
-}
 
 // One image that windows slide over; padding is behind.
 struct Windows {
@@ -31,40 +24,72 @@ struct Windows {
   bool halves() const { return window == Pair(2) && stride == Pair(2); }
 };
 
-// Rows of windows of 2x2, as most networks have them: these two loops vectorise.
-template <class T>
-void max_of_pairs(const T* top, const T* below, Index count, T* y) {
-  for (Index j = 0; j < count; ++j) {
-    y[j] = larger(larger(top[2 * j], top[2 * j + 1]), larger(below[2 * j], below[2 * j + 1]));
+// A NaN stays. Of numbers, or of vectors of them.
+template <class V>
+V larger(V a, V b) {
+  return ((a < b) | (b != b)) ? b : a;
+}
+
+// Windows of 2x2 side by side, as most networks have them: `lanes` at a time, or one.
+template <class T, Index lanes>
+struct Pairs {
+  using Lane __attribute__((vector_size(lanes * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+  Lane even, odd;  // the left and the right column of each window
+
+  static Lane& at(T* x) { return *reinterpret_cast<Lane*>(x); }
+  static const Lane& at(const T* x) { return *reinterpret_cast<const Lane*>(x); }
+  static Pairs load(const T* x) {
+    return [&]<int... I>(std::integer_sequence<int, I...>, Lane a, Lane b) {
+      return Pairs{__builtin_shufflevector(a, b, (2 * I)...), __builtin_shufflevector(a, b, (2 * I + 1)...)};
+    }(std::make_integer_sequence<int, lanes>(), at(x), at(x + lanes));
   }
+  void store(T* x) const {
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      constexpr int n = lanes;
+      at(x) = __builtin_shufflevector(even, odd, (I / 2 + I % 2 * n)...);
+      at(x + lanes) = __builtin_shufflevector(even, odd, ((n + I) / 2 + (n + I) % 2 * n)...);
+    }(std::make_integer_sequence<int, lanes>());
+  }
+};
+
+template <class T>
+constexpr Index most_lanes = Eigen::internal::packet_traits<T>::size;
+
+template <class T>
+void max_of_pairs(const Windows& w, const T* x, T* y) {
+  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
+    using P = Pairs<T, lanes>;
+    const T* corner = x + 2 * (i * w.size.cols + j);
+    const P a = P::load(corner), b = P::load(corner + w.size.cols);
+    P::at(y + i * w.count.cols + j) = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+  });
 }
 // Each element in turn takes what is left of the cotangent unless it is less than the largest.
 template <class T>
-void scatter_to_pairs(const T* __restrict g, const T* __restrict largest, const T* __restrict top,
-                      const T* __restrict below, Index count, T* __restrict to, T* __restrict to_below) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  for (Index j = 0; j < count; ++j) {
-    Bits left = std::bit_cast<Bits>(g[j]);
-    const auto taken_by = [&](T x) {
-      const Bits passes = Bits(0) - static_cast<Bits>(x < largest[j]), taken = left & ~passes;
-      left &= passes;
-      return std::bit_cast<T>(taken);
+void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
+  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
+    using P = Pairs<T, lanes>;
+    const Index corner = 2 * (i * w.size.cols + j), below = corner + w.size.cols;
+    const P a = P::load(x + corner), b = P::load(x + below);
+    const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+    auto left = P::at(g + i * w.count.cols + j);
+    const auto taken_by = [&](auto element) {
+      const auto none = decltype(left){}, taken = element < largest ? none : left;
+      left = element < largest ? left : none;
+      return taken;
     };
-    to[2 * j] = taken_by(top[2 * j]);
-    to[2 * j + 1] = taken_by(top[2 * j + 1]);
-    to_below[2 * j] = taken_by(below[2 * j]);
-    to_below[2 * j + 1] = std::bit_cast<T>(left);
-  }
+    P above{}, under{};
+    above.even = taken_by(a.even), above.odd = taken_by(a.odd);
+    under.even = taken_by(b.even), under.odd = left;
+    above.store(dx + corner), under.store(dx + below);
+  });
 }
 
 template <class T>
 void max_of_windows(const Windows& w, const T* x, T* y) {
+  if (w.halves()) return max_of_pairs(w, x, y);
   for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
     const T* top = x + i * w.stride.rows * w.size.cols;
-    if (w.halves()) {
-      max_of_pairs(top, top + w.size.cols, w.count.cols, y);
-      continue;
-    }
     for (Index j = 0; j < w.count.cols; ++j) y[j] = top[j * w.stride.cols];
     for (Index r = 0; r < w.window.rows; ++r) {
       for (Index s = 0; s < w.window.cols; ++s) {
@@ -99,14 +124,8 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
     std::fill_n(dx, w.size.rows * w.size.cols, T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
-  RecycledVector<T> largest(static_cast<std::size_t>(w.count.cols));
-  for (Index i = 0; i < w.count.rows; ++i) {
-    const Index row = 2 * i * w.size.cols, below = row + w.size.cols;
-    max_of_pairs(x + row, x + below, w.count.cols, largest.data());
-    scatter_to_pairs(g + i * w.count.cols, largest.data(), x + row, x + below, w.count.cols, dx + row,
-                     dx + below);
-    if (w.size.cols % 2 == 1) dx[below - 1] = dx[below + w.size.cols - 1] = 0;
-  }
+  scatter_to_pairs(w, g, x, dx);
+  for (Index i = 0; w.size.cols % 2 == 1 && i < w.size.rows; ++i) dx[(i + 1) * w.size.cols - 1] = 0;
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
 

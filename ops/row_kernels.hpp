@@ -27,6 +27,18 @@ void copy_elements(const Eigen::internal::evaluator<Expression>& values, Index f
 
 }  // namespace detail
 
+/// Calls f<n>(row, first) for pieces of n elements of rows of `count`; n is a power of two, at most `lanes`,
+/// and the last piece of a row overlaps the one before.
+template <Index lanes, class F>
+void in_pieces(Index rows, Index count, const F& f) {
+  if constexpr (lanes > 1) {
+    if (count < lanes) return in_pieces<lanes / 2>(rows, count, f);
+  }
+  for (Index i = 0; i < rows; ++i) {
+    for (Index k = 0; k < count; k += lanes) f.template operator()<lanes>(i, std::min(k, count - lanes));
+  }
+}
+
 /// y = expression, which may read y itself element by element.
 template <class T, class Expression>
 void assign(Block<T> y, const Expression& expression) {
