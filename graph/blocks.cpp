@@ -60,17 +60,17 @@ void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index
 }
 
 // One element, `count` times.
-void fill(std::byte* to, const std::byte* element, std::size_t size, Index count) {
+void fill(std::byte* to, const void* element, std::size_t size, Index count) {
   const auto n = static_cast<std::size_t>(count);
   switch (size) {
     case 1:
-      std::fill_n(to, n, *element);
+      std::fill_n(to, n, *static_cast<const std::byte*>(element));
       break;
     case 4:
-      std::fill_n(reinterpret_cast<std::uint32_t*>(to), n, *reinterpret_cast<const std::uint32_t*>(element));
+      std::fill_n(reinterpret_cast<std::uint32_t*>(to), n, *static_cast<const std::uint32_t*>(element));
       break;
     default:
-      std::fill_n(reinterpret_cast<std::uint64_t*>(to), n, *reinterpret_cast<const std::uint64_t*>(element));
+      std::fill_n(reinterpret_cast<std::uint64_t*>(to), n, *static_cast<const std::uint64_t*>(element));
   }
 }
 
@@ -191,14 +191,12 @@ void Blocks::finish(Index count) {
   register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
   panel_offset_ = registers_ * register_bytes_;
   scratch_bytes_ = panel_offset_ + panel_bytes_;
-  for (Place& place : places_) {
-    const std::size_t offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
-    if (place.kind == Kind::memory) continue;
-    place.data = reinterpret_cast<std::byte*>(offset);  // NOLINT(performance-no-int-to-ptr)
-  }
-  for (Feed& feed : feeds_) feed.offset = places_[feed.operand].number * register_bytes_;
-  entries_.reserve(operands_.size());
-  for (const Operand operand : operands_) entries_.push_back(places_[operand]);
+  for (Place& place : places_)
+    place.offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
+  for (Feed& feed : feeds_) feed.offset = places_[feed.operand].offset;
+  count_ = count;
+  addresses_.reserve(operands_.size());
+  for (const Operand operand : operands_) addresses_.push_back(places_[operand].data);
 }
 
 Index Blocks::grain() const {
@@ -209,33 +207,58 @@ Index Blocks::grain() const {
 
 void Blocks::set_data(Operand operand, std::byte* data) { places_[operand].data = data; }
 
-inline std::byte* Blocks::Place::at(Index first, Index panel_first, std::byte* scratch) const {
-  if (kind == Kind::memory) return data + first * step;
-  return scratch + reinterpret_cast<std::uintptr_t>(data) + (first - panel_first) * step;
+void Blocks::lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const {
+  for (const Feed& feed : feeds_) {
+    if (feed.same_everywhere) {
+      if (is_first) fill(scratch + feed.offset, feed.data, size_of(feed.dtype), count);
+      continue;
+    }
+    const Array x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};
+    gather(x, first, count, scratch + feed.offset);
+  }
 }
 
-void Blocks::run(Index begin, Index end, std::byte* scratch) const {
-  std::array<const void*, 8> few;
-  RecycledVector<const void*> many(most_inputs_ > few.size() ? most_inputs_ : 0);
-  const void** const inputs = many.empty() ? few.data() : many.data();
+void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch) const {
+  std::array<void*, 8> few;
+  RecycledVector<void*> many(most_inputs_ + 1 > few.size() ? most_inputs_ + 1 : 0);
+  void** const at = many.empty() ? few.data() : many.data();
+  for (const Instruction& instruction : instructions_) {
+    for (std::uint32_t i = 0; i <= instruction.input_count; ++i) {
+      const std::uint32_t operand = instruction.first_operand + i;
+      const Place& place = places_[operands_[operand]];
+      at[i] = place.kind == Kind::memory ? static_cast<std::byte*>(addresses_[operand]) + first * place.step
+                                         : scratch + place.offset + (first - begin) * place.step;
+    }
+    instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
+                       count);
+  }
+}
+
+// All of it in one block: every address is known beforehand. What small networks spend is mostly here.
+void Blocks::run_at_once(std::byte* scratch) {
+  if (base_ != scratch) {
+    base_ = scratch;
+    for (std::size_t i = 0; i < operands_.size(); ++i) {
+      const Place& place = places_[operands_[i]];
+      if (place.kind != Kind::memory) addresses_[i] = scratch + place.offset;
+    }
+  }
+  for (const Instruction& instruction : instructions_) {
+    void* const* const at = addresses_.data() + instruction.first_operand;
+    instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
+                       count_);
+  }
+}
+
+void Blocks::run(Index begin, Index end, std::byte* scratch) {
+  if (end - begin == count_ && count_ <= block_) {
+    lay_out_inputs(0, count_, true, scratch);
+    return run_at_once(scratch);
+  }
   for (Index first = begin; first < end; first += block_) {
     const Index count = std::min(block_, end - first);
-    for (const Feed& feed : feeds_) {
-      if (feed.same_everywhere) {
-        if (first == begin) fill(scratch + feed.offset, feed.data, size_of(feed.dtype), count);
-        continue;
-      }
-      const Array x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};
-      gather(x, first, count, scratch + feed.offset);
-    }
-    for (const Instruction& instruction : instructions_) {
-      const Place* operand = entries_.data() + instruction.first_operand;
-      for (std::uint32_t i = 0; i < instruction.input_count; ++i, ++operand) {
-        inputs[i] = operand->at(first, begin, scratch);
-      }
-      instruction.kernel(instruction.attributes, {inputs, instruction.input_count},
-                         operand->at(first, begin, scratch), count);
-    }
+    lay_out_inputs(first, count, first == begin, scratch);
+    run_block(first, count, begin, scratch);
   }
 }
 

@@ -53,24 +53,24 @@ class Blocks {
   /// written to.
   template <class F>
   void for_each_address(const F& f) {
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (entries_[i].kind == Kind::memory) f(operands_[i], &entries_[i].data);
+    for (std::size_t i = 0; i < operands_.size(); ++i) {
+      if (places_[operands_[i]].kind == Kind::memory) f(operands_[i], &addresses_[i]);
     }
     for (Feed& feed : feeds_) f(feed.operand, &feed.data);
   }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
   /// Elements [begin, end), given aligned scratch memory.
-  void run(Index begin, Index end, std::byte* scratch) const;
+  void run(Index begin, Index end, std::byte* scratch);
 
  private:
   enum class Kind : std::uint8_t { memory, scratch, panel };
   struct Place {
-    std::byte* data = nullptr;  // memory: of the first element; else the offset in the scratch memory
+    std::byte* data = nullptr;  // of memory
+    std::size_t offset = 0;     // of what is in the scratch memory
     std::uint32_t number = 0;   // of the register
     Kind kind = Kind::memory;
     std::uint8_t step = 0;  // bytes from one element to the next; 0 where each block begins at the same place
-    std::byte* at(Index first, Index panel_first, std::byte* scratch) const;
   };
   struct Instruction {
     BlockKernel kernel;
@@ -79,7 +79,7 @@ class Blocks {
     std::uint32_t input_count;
   };
   struct Feed {  // an input that is laid out in a register
-    std::byte* data = nullptr;
+    void* data = nullptr;
     DType dtype = DType::float32;
     Dims shape;  // of the output
     std::array<Index, max_rank> strides{};
@@ -88,15 +88,21 @@ class Blocks {
     std::size_t offset = 0;  // of the register
   };
 
+  void lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const;
+  void run_block(Index first, Index count, Index begin, std::byte* scratch) const;
+  void run_at_once(std::byte* scratch);
+
   std::vector<Place> places_;
   std::vector<Operand> operands_;
-  std::vector<Place> entries_;  // of the operands
+  std::vector<void*> addresses_;  // of the operands: of the first element, in scratch memory if at `base_`
+  std::byte* base_ = nullptr;
   std::vector<Instruction> instructions_;
   std::vector<Feed> feeds_;
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;
   std::size_t largest_element_ = 1;
+  Index count_ = 0;
   Index block_ = 0;
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;

@@ -50,7 +50,7 @@ class Plan::Machine {
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
     const Scratch scratch(scratch_bytes_);
-    for (const Executable& e : executables_) {
+    for (Executable& e : executables_) {
       running_ = e.first;
       run(e, scratch.data());
       after_step();
@@ -71,7 +71,7 @@ class Plan::Machine {
     std::uint32_t slot_count = 0;
   };
   struct Slot {
-    std::byte** pointer;
+    void** pointer;
     Index offset;
   };
   struct Executable {
@@ -95,7 +95,7 @@ class Plan::Machine {
   struct Use {  // an address that is needed
     Id buffer;
     Index offset;
-    std::byte** pointer;
+    void** pointer;
   };
   struct Source {
     Id buffer;
@@ -124,7 +124,7 @@ class Plan::Machine {
     if (!step.members.empty()) {
       e.count = numel(program_.shape_of(value(step.members[0])));
       e.blocks.finish(e.count);
-      e.blocks.for_each_address([&](Blocks::Operand operand, std::byte** pointer) {
+      e.blocks.for_each_address([&](Blocks::Operand operand, void** pointer) {
         uses_.push_back({sources_[operand].buffer, sources_[operand].offset, pointer});
       });
       if (step.lead == no_id) {
@@ -151,10 +151,10 @@ class Plan::Machine {
     }
     for (std::size_t i = 0; i < e.inputs.size(); ++i) {
       const Value& x = value(program_.inputs_of(v)[i]);
-      uses_.push_back({x.buffer, x.offset, address_in(e.inputs[i])});
+      uses_.push_back({x.buffer, x.offset, &e.inputs[i].data});
     }
     e.to_panel = is_scratch(id);
-    if (!e.to_panel) uses_.push_back({id, 0, address_in(e.output)});
+    if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
     const Index size = e.output.size();
     if (e.lead->run_rows == nullptr || size == 0) return;
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
@@ -216,7 +216,6 @@ class Plan::Machine {
     sources_.resize(operand + 1);
     sources_[operand] = source;
   }
-  static std::byte** address_in(Array& array) { return reinterpret_cast<std::byte**>(&array.data); }
 
   void connect() {
     std::ranges::stable_sort(uses_, {}, &Use::buffer);
@@ -238,7 +237,7 @@ class Plan::Machine {
   }
 
   // Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
-  static void run(const Executable& e, std::byte* scratch) {
+  static void run(Executable& e, std::byte* scratch) {
     if (e.lead != nullptr && e.lead->run_rows == nullptr)
       return e.lead->run(e.attributes, e.output, e.inputs);
     const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
@@ -255,7 +254,7 @@ class Plan::Machine {
   }
 
   // Rows of the lead and what follows them; without a lead, elements.
-  static void run_part(const Executable& e, Index first, Index last, std::byte* scratch) {
+  static void run_part(Executable& e, Index first, Index last, std::byte* scratch) {
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
     const auto element = static_cast<Index>(size_of(e.output.dtype));
     std::byte* data =

@@ -279,10 +279,7 @@ void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Str
     b.col == 1 ? row_times(k, m, a, b, out)
                : times_column(m, k, {b.data, b.col, b.row}, {a.data, a.col, 1}, out);
   } else if (k == 1 && b.col == 1) {
-    for (Index i = 0; i < count; ++i, out += m) {
-      const T factor = *a.from(i, 0).data;
-      for (Index j = 0; j < m; ++j) out[j] = factor * b.data[j];
-    }
+    outer(count, m, a, b.data, out);
   } else if (n * k * m <= small && m < 4) {
     for (Index i = 0; i < count; ++i) {
       for (Index j = 0; j < m; ++j) {
@@ -300,8 +297,6 @@ void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Str
         for (Index j = 0; j < m; ++j) out[j] += factor * row[j * b.col];
       }
     }
-  } else if (k == 1 && b.col == 1) {
-    outer(count, m, a, b.data, out);
   } else {
     if constexpr (!std::is_integral_v<T>) {
       if (detail::other_gemm(count, k, m, a, b, out)) return;
