@@ -75,6 +75,8 @@ struct Add {
 };
 
 struct Sum {
+  template <class T>
+  using Tree = Pairwise<Summing<T>>;
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "sum";

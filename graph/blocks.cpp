@@ -179,13 +179,20 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
   most_inputs_ = std::max(most_inputs_, static_cast<std::uint32_t>(inputs.size()));
 }
 
+void Blocks::add_reduction(const Joining& joining, Operand input) {
+  joining_ = &joining;
+  joined_ = operands_.size();
+  operands_.push_back(input);
+}
+
 void Blocks::finish(Index count) {
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
   // first cache.
   constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = 64;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
-  block_ =
-      std::min(static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512)), std::max<Index>(count, 1));
+  block_ = static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512));
+  if (joining_ != nullptr) block_ = std::max(block_ / joining_->leaf, Index{1}) * joining_->leaf;
+  block_ = std::min(block_, std::max<Index>(count, 1));
   // One line more than fits a power of two: registers that begin at the same place of a page evict one
   // another.
   register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
@@ -218,24 +225,27 @@ void Blocks::lay_out_inputs(Index first, Index count, bool is_first, std::byte* 
   }
 }
 
-void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch) const {
+void* Blocks::address(std::size_t operand, Index first, Index begin, std::byte* scratch) const {
+  const Place& place = places_[operands_[operand]];
+  return place.kind == Kind::memory ? static_cast<std::byte*>(addresses_[operand]) + first * place.step
+                                    : scratch + place.offset + (first - begin) * place.step;
+}
+
+void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch, void* state) const {
   std::array<void*, 8> few;
   RecycledVector<void*> many(most_inputs_ + 1 > few.size() ? most_inputs_ + 1 : 0);
   void** const at = many.empty() ? few.data() : many.data();
   for (const Instruction& instruction : instructions_) {
-    for (std::uint32_t i = 0; i <= instruction.input_count; ++i) {
-      const std::uint32_t operand = instruction.first_operand + i;
-      const Place& place = places_[operands_[operand]];
-      at[i] = place.kind == Kind::memory ? static_cast<std::byte*>(addresses_[operand]) + first * place.step
-                                         : scratch + place.offset + (first - begin) * place.step;
-    }
+    for (std::uint32_t i = 0; i <= instruction.input_count; ++i)
+      at[i] = address(instruction.first_operand + i, first, begin, scratch);
     instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
                        count);
   }
+  if (joining_ != nullptr) joining_->add(state, address(joined_, first, begin, scratch), count);
 }
 
 // All of it in one block: every address is known beforehand. What small networks spend is mostly here.
-void Blocks::run_at_once(std::byte* scratch) {
+void Blocks::run_at_once(std::byte* scratch, void* state) {
   if (base_ != scratch) {
     base_ = scratch;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
@@ -248,17 +258,18 @@ void Blocks::run_at_once(std::byte* scratch) {
     instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
                        count_);
   }
+  if (joining_ != nullptr) joining_->add(state, addresses_[joined_], count_);
 }
 
-void Blocks::run(Index begin, Index end, std::byte* scratch) {
+void Blocks::run(Index begin, Index end, std::byte* scratch, void* state) {
   if (end - begin == count_ && count_ <= block_) {
     lay_out_inputs(0, count_, true, scratch);
-    return run_at_once(scratch);
+    return run_at_once(scratch, state);
   }
   for (Index first = begin; first < end; first += block_) {
     const Index count = std::min(block_, end - first);
     lay_out_inputs(first, count, first == begin, scratch);
-    run_block(first, count, begin, scratch);
+    run_block(first, count, begin, scratch, state);
   }
 }
 

@@ -40,6 +40,8 @@ class Blocks {
   /// The output may be an input.
   void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
                        Operand output);
+  /// After the instructions the elements of `input` are joined: at most one.
+  void add_reduction(const Joining& joining, Operand input);
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 
@@ -60,8 +62,8 @@ class Blocks {
   }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
-  /// Elements [begin, end), given aligned scratch memory.
-  void run(Index begin, Index end, std::byte* scratch);
+  /// Elements [begin, end), given aligned scratch memory; `state` of the reduction, if there is one.
+  void run(Index begin, Index end, std::byte* scratch, void* state = nullptr);
 
  private:
   enum class Kind : std::uint8_t { memory, scratch, panel };
@@ -89,8 +91,9 @@ class Blocks {
   };
 
   void lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const;
-  void run_block(Index first, Index count, Index begin, std::byte* scratch) const;
-  void run_at_once(std::byte* scratch);
+  void* address(std::size_t operand, Index first, Index begin, std::byte* scratch) const;
+  void run_block(Index first, Index count, Index begin, std::byte* scratch, void* state) const;
+  void run_at_once(std::byte* scratch, void* state);
 
   std::vector<Place> places_;
   std::vector<Operand> operands_;
@@ -98,6 +101,8 @@ class Blocks {
   std::byte* base_ = nullptr;
   std::vector<Instruction> instructions_;
   std::vector<Feed> feeds_;
+  const Joining* joining_ = nullptr;
+  std::size_t joined_ = 0;  // which of the operands
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;

@@ -405,6 +405,26 @@ double flops(const void* attributes, const Array& y, std::span<const Array> inpu
   }
 }
 
+template <class Tree>
+inline constexpr Joining joining_by{
+    sizeof(Tree),
+    Tree::leaf,
+    Tree::grain,
+    [](void* state) { new (state) Tree; },
+    [](void* state, const void* x, Index count) {
+      static_cast<Tree*>(state)->add(static_cast<const typename Tree::Value*>(x), count);
+    },
+    [](void* state, const void* next) { static_cast<Tree*>(state)->add(*static_cast<const Tree*>(next)); },
+    [](const void* state, void* y) {
+      *static_cast<typename Tree::Value*>(y) = static_cast<const Tree*>(state)->result();
+    }};
+
+template <class Op, class T>
+constexpr void add_joining(Operation& table) {
+  if constexpr (contains(dtypes_of<Op>(), dtype_of<T>))
+    table.joining[static_cast<std::size_t>(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
+}
+
 template <class Op>
 constexpr Operation describe() {
   Operation table;
@@ -474,6 +494,11 @@ constexpr Operation describe() {
             },
             inputs);
       };
+    }
+    if constexpr (requires { typename Op::template Tree<float>; }) {
+      add_joining<Op, Index>(table);
+      add_joining<Op, float>(table);
+      add_joining<Op, double>(table);
     }
     if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
     if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;

@@ -45,6 +45,7 @@ class Explaining {
   static void for_each_value(const Step& step, const F& f) {
     if (step.lead != no_id) f(step.lead);
     for (const Id id : step.members) f(id);
+    if (step.reduction != no_id) f(step.reduction);
   }
   std::size_t bytes_of(Id id) const { return program_.bytes_of(program_.values[id]); }
 

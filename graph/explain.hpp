@@ -20,10 +20,10 @@ struct PlanReport {
   };
   /// Ops that run together, part by part.
   struct Step {
-    std::vector<Op> ops;            ///< a kernel first, if there is one, then elementwise ops over its output
-    std::size_t bytes_read = 0;     ///< from outside the step; what a broadcast repeats counts once
-    std::size_t bytes_written = 0;  ///< to memory that outlives the step
-    double flops = 0;               ///< floating-point operations; one for an element of an elementwise op
+    std::vector<Op> ops;         ///< a kernel first, if there is one, then elementwise ops, then a reduction
+    std::size_t bytes_read = 0;  ///< from outside the step; what a broadcast repeats counts once
+    std::size_t bytes_written = 0;   ///< to memory that outlives the step
+    double flops = 0;                ///< floating-point operations; one for an element of an elementwise op
     std::size_t scratch_values = 0;  ///< ops whose output never exists as a whole
     /// Outputs that can be written over an input of the plan: they are where nobody else refers to that, as
     /// in the step of an optimizer.

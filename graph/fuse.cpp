@@ -1,7 +1,8 @@
 // Which ops run together. Values come inputs first; each joins the steps of its inputs where that is
 // possible, and else begins a step of its own. A step may be delayed to the end of the program as long as
 // nobody outside of it has read from it; or a value may be computed early, in a step that already stands,
-// when its other inputs are there by then.
+// when its other inputs are there by then. A reduction to one element is the end of the step that computes
+// what it joins.
 #include <algorithm>
 
 #include <gradweave/graph/program.hpp>
@@ -64,12 +65,15 @@ class Fusion {
     const Value& v = program_.values[id];
     const bool elementwise = v.operation->elementwise;
     const Index count = numel(program_.shape_of(v));
-    const std::uint32_t joined = elementwise && passes_.fuse ? choose(v, count) : no_id;
+    std::uint32_t joined = no_id;
+    if (passes_.fuse) joined = elementwise ? choose(v, count) : ended_by(v);
     const std::uint32_t g = joined != no_id ? joined : begin(v, count);
     Group& group = groups_[g];
     group_of_[id] = g;
     if (elementwise) {
       group.step.members.push_back(id);
+    } else if (joined != no_id) {
+      group.step.reduction = id;
     } else {
       group.step.lead = id;
     }
@@ -93,8 +97,22 @@ class Fusion {
   bool takes(std::uint32_t g, const Value& v, Index count) const {
     if (!groups_[g].open || groups_[g].count != count) return false;
     return std::ranges::all_of(program_.inputs_of(v), [&](Id input) {
-      return source(input) != g || program_.is_whole(program_.values[input]);
+      return source(input) != g || (program_.is_whole(program_.values[input]) &&
+                                    program_.values[input].buffer != groups_[g].step.reduction);
     });
+  }
+
+  // The group that a reduction can be the end of.
+  std::uint32_t ended_by(const Value& v) const {
+    if (v.edge_count != 1 || numel(program_.shape_of(v)) != 1) return no_id;
+    const Value& x = program_.values[program_.inputs_of(v)[0]];
+    const Index count = numel(program_.shape_of(x));
+    const std::uint32_t g = group_of_[x.buffer];
+    if (v.operation->joining[static_cast<std::size_t>(x.dtype)] == nullptr || g == no_id || count < 2)
+      return no_id;
+    const Step& step = groups_[g].step;
+    const bool has_room = step.lead == no_id && step.reduction == no_id && groups_[g].late == v.late;
+    return has_room && !v.again && takes(g, v, count) ? g : no_id;
   }
 
   std::uint32_t choose(const Value& v, Index count) {
@@ -125,15 +143,19 @@ class Fusion {
   }
 
   // Both are still unread by others, so the earlier one can wait for the later one and what that reads; of
-  // two leads only the later one can stay in.
+  // two leads, two reductions, or a lead and a reduction only the later one can stay in.
   std::uint32_t merge(std::uint32_t a, std::uint32_t b) {
-    if (groups_[a].step.lead != no_id && groups_[b].step.lead != no_id) {
+    const auto is_special = [&](std::uint32_t g) {
+      return groups_[g].step.lead != no_id || groups_[g].step.reduction != no_id;
+    };
+    if (is_special(a) && is_special(b)) {
       return groups_[a].position > groups_[b].position ? a : b;
     }
     if (groups_[a].step.members.size() < groups_[b].step.members.size()) std::swap(a, b);
     Step &into = groups_[a].step, &from = groups_[b].step;
     for (const Id id : from.members) group_of_[id] = a;
     if (from.lead != no_id) group_of_[into.lead = from.lead] = a;
+    if (from.reduction != no_id) group_of_[into.reduction = from.reduction] = a;
     const auto middle = static_cast<std::ptrdiff_t>(into.members.size());
     into.members.insert(into.members.end(), from.members.begin(), from.members.end());
     std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());

@@ -76,6 +76,18 @@ struct Sample {
 using BlockKernel = void (*)(const void* attributes, std::span<const void* const> inputs, void* output,
                              Index count);
 
+/// How a reduction joins elements that come piece by piece, so that it can be the end of a step. Its state
+/// needs no destructor.
+struct Joining {
+  std::size_t bytes;  ///< of the state
+  Index leaf;         ///< pieces are multiples of so many elements, but for the last one
+  Index grain;        ///< states over so many elements each, the last over the rest, give what one gives
+  void (*begin)(void* state);
+  void (*add)(void* state, const void* x, Index count);
+  void (*append)(void* state, const void* next);
+  void (*finish)(const void* state, void* y);
+};
+
 struct Operation {
   std::string_view name;
 
@@ -108,6 +120,8 @@ struct Operation {
   AboutRows part_rows = nullptr;  ///< how many to compute at a time; it does not change their bits
   /// How many floating-point operations it takes; arrays come without data.
   double (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
+  std::array<const Joining*, dtype_count>
+      joining{};               ///< by dtype; of a reduction, when its result is one element
   bool takes_strides = false;  ///< the kernel reads strided inputs itself; else it gets row-major ones
   bool uniform = false;        ///< every element is the same: `run` computes one
 

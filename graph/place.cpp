@@ -65,7 +65,9 @@ class Placing {
     for (std::uint32_t s = 0; s < steps_.size(); ++s) {
       note_reads(s);
       if (steps_[s].lead != no_id) place(s, steps_[s].lead, 0);
-      for (std::uint32_t m = 0; m < steps_[s].members.size(); ++m) place(s, steps_[s].members[m], m);
+      const auto count = static_cast<std::uint32_t>(steps_[s].members.size());
+      for (std::uint32_t m = 0; m < count; ++m) place(s, steps_[s].members[m], m);
+      if (steps_[s].reduction != no_id) place(s, steps_[s].reduction, count);
       if (!passes_.reuse) continue;
       for (const Id b : reads_) {
         const auto& at = result_.places[b];
@@ -98,12 +100,17 @@ class Placing {
     for (std::uint32_t m = 0; m < step.members.size(); ++m) {
       for (const Id input : program_.inputs_of(program_.values[step.members[m]])) f(input, m, false);
     }
+    if (step.reduction != no_id) {
+      const auto last = static_cast<std::uint32_t>(step.members.size());
+      for (const Id input : program_.inputs_of(program_.values[step.reduction])) f(input, last, false);
+    }
   }
 
   void find_uses() {
     for (std::uint32_t s = 0; s < steps_.size(); ++s) {
       if (steps_[s].lead != no_id) uses_[steps_[s].lead].step = s;
       for (const Id id : steps_[s].members) uses_[id].step = s;
+      if (steps_[s].reduction != no_id) uses_[steps_[s].reduction].step = s;
       for_each_read(steps_[s], [&](Id input, std::uint32_t, bool) {
         Use& use = uses_[program_.values[input].buffer];
         use.last = s;

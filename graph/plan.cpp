@@ -89,6 +89,8 @@ class Plan::Machine {
     // What follows, over so many elements.
     Index count = 0;
     Blocks blocks;
+    const Joining* joining = nullptr;  // of the reduction at the end
+    void* joined = nullptr;            // its result
 
     Index length() const { return lead != nullptr ? rows : count; }
   };
@@ -121,6 +123,7 @@ class Plan::Machine {
     sources_.clear();
     if (step.lead != no_id) add_lead(e, step.lead);
     for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
+    if (step.reduction != no_id) add_reduction(e, step.reduction);
     if (!step.members.empty()) {
       e.count = numel(program_.shape_of(value(step.members[0])));
       e.blocks.finish(e.count);
@@ -128,7 +131,7 @@ class Plan::Machine {
         uses_.push_back({sources_[operand].buffer, sources_[operand].offset, pointer});
       });
       if (step.lead == no_id) {
-        e.part = e.blocks.grain();
+        e.part = e.joining != nullptr ? e.joining->grain : e.blocks.grain();
         e.worth = e.count / e.part;
       }
     }
@@ -139,6 +142,9 @@ class Plan::Machine {
     for (std::uint32_t m = 0; m < step.members.size(); ++m) {
       for (const Id input : program_.inputs_of(value(step.members[m]))) last_reader_[value(input).buffer] = m;
     }
+    if (step.reduction == no_id) return;
+    for (const Id input : program_.inputs_of(value(step.reduction)))
+      last_reader_[value(input).buffer] = static_cast<std::uint32_t>(step.members.size());
   }
 
   void add_lead(Executable& e, Id id) {
@@ -198,6 +204,14 @@ class Plan::Machine {
     release_inputs(false);
   }
 
+  void add_reduction(Executable& e, Id id) {
+    const Value& v = value(id);
+    const Id input = program_.inputs_of(v)[0];
+    e.joining = v.operation->joining[static_cast<std::size_t>(value(input).dtype)];
+    e.blocks.add_reduction(*e.joining, operand(e, input, program_.shape_of(value(input))));
+    uses_.push_back({id, 0, &e.joined});
+  }
+
   // What this step has computed, or something from before it.
   Blocks::Operand operand(Executable& e, Id input, Dims shape) {
     const Value& x = value(input);
@@ -240,6 +254,7 @@ class Plan::Machine {
   static void run(Executable& e, std::byte* scratch) {
     if (e.lead != nullptr && e.lead->run_rows == nullptr)
       return e.lead->run(e.attributes, e.output, e.inputs);
+    if (e.joining != nullptr) return run_joined(e, scratch);
     const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
     if (threads > 1) {
       parallel_for(length, std::min(e.part, (length - 1) / threads + 1), [&](Index first, Index last) {
@@ -251,6 +266,30 @@ class Plan::Machine {
     for (Index first = 0; first < length; first += e.part) {
       run_part(e, first, std::min(length, first + e.part), scratch);
     }
+  }
+
+  // Every thread joins what it computes, piece by piece; the pieces are joined in their order.
+  static void run_joined(Executable& e, std::byte* scratch) {
+    const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
+    const Index part = threads > 1 ? e.part : e.count;
+    RecycledVector<std::byte> states(static_cast<std::size_t>((e.count - 1) / part + 1) * e.joining->bytes);
+    const auto state = [&](Index first) {
+      return states.data() + static_cast<std::size_t>(first / part) * e.joining->bytes;
+    };
+    const auto run_part = [&](Index first, Index last, std::byte* own) {
+      e.joining->begin(state(first));
+      e.blocks.run(first, last, own, state(first));
+    };
+    if (threads > 1) {
+      parallel_for(e.count, part, [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_part(first, last, own.data());
+      });
+    } else {
+      run_part(0, e.count, scratch);
+    }
+    for (Index first = part; first < e.count; first += part) e.joining->append(state(0), state(first));
+    e.joining->finish(state(0), e.joined);
   }
 
   // Rows of the lead and what follows them; without a lead, elements.

@@ -81,10 +81,12 @@ class Program {
   std::vector<Index> sizes_;  // shapes and strides
 };
 
-/// What runs as one: a kernel or none, then elementwise ops over its output.
+/// What runs as one: a kernel or none, then elementwise ops over its output, then, where there is no kernel,
+/// one reduction of all elements of one of them.
 struct Step {
   Id lead = no_id;
   std::vector<Id> members;
+  Id reduction = no_id;
 };
 
 /// The structure is that of the snapshot, and outlives the program, which refers to its attributes.

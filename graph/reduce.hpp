@@ -48,6 +48,7 @@ class Pairwise {
   using Value = typename Monoid::Value;
   static constexpr Index leaf = 256;
   static constexpr Index share = 64 * leaf;
+  static constexpr Index grain = 16 * share;  // worth a thread: some 20 us
 
   /// The next `count` elements: a multiple of `leaf`, but for the last piece.
   void add(const Value* x, Index count) {
@@ -135,7 +136,7 @@ template <class Monoid>
 typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) {
   using Tree = Pairwise<Monoid>;
   if (count <= Tree::leaf) return Tree::join_leaf(x, count);
-  constexpr Index grain = 16 * Tree::share;  // some 20 us
+  constexpr Index grain = Tree::grain;
   Tree all;
   if (count <= grain) {
     all.add(x, count);

@@ -58,6 +58,8 @@ Tensor extremum_vjp(const Tensor& g, const Tensor& x, const Tensor& y, unsigned 
 }
 
 struct Max {
+  template <class T>
+  using Tree = Pairwise<Largest<T>>;
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "max";
@@ -85,6 +87,8 @@ struct Max {
 };
 
 struct Min {
+  template <class T>
+  using Tree = Pairwise<Smallest<T>>;
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "min";

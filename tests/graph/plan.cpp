@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/structure_cache.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -177,6 +178,53 @@ TEST_CASE("elementwise ops are one step with the product before them and need no
   CHECK(planned.plan->steps()[0].lead != no_id);
   CHECK(planned.plan->steps()[0].members.size() == 3);
   CHECK(planned.plan->bytes() == 0);
+}
+
+TEST_CASE("a reduction to one element ends the step of what it joins", "[plan]") {
+  const Tensor a = constant({{1, 2}, {3, 4}}), b = constant({{1, 0}, {2, 1}});
+  const auto steps = [](const std::vector<Tensor>& roots) { return Planned(roots).plan->steps().size(); };
+  CHECK(steps({sum(square(a - b))}) == 1);
+  CHECK(Planned({max(exp(a))}).plan->bytes() == 0);
+  CHECK(mean(square(a - b)).item() == Approx((0 + 4 + 1 + 9) / 4.0));
+  CHECK(steps({sum(matmul(a, b))}) == 2);         // a kernel computes whole rows
+  CHECK(steps({sum(exp(a), {1})}) == 2);          // more than one element
+  CHECK(steps({sum(exp(a)), max(exp(a))}) == 2);  // one for each step
+  // What reads the result waits for all of it, also where it reads what was joined.
+  const Floats shares = (exp(a) / sum(exp(a))).to_vector();
+  CHECK(shares[3] == Approx(0.6439142599));  // softmax of 1, 2, 3, 4
+  const Tensor deviation = square(a - mean(a));
+  CHECK((deviation / sum(deviation)).to_vector() == Floats{0.45F, 0.05F, 0.05F, 0.45F});
+}
+
+TEST_CASE("reductions at the end of a step have the bits of those that stand alone", "[plan]") {
+  Passes apart;
+  apart.fuse = false;
+  const int threads = get_num_threads();
+  Generator generator(1);
+  for (const Index n : {2, 15, 17, 255, 256, 257, 513, 1000, 16384 + 3, 262144, 262145, 600001}) {
+    const Tensor x = random_uniform({n}, generator, -1, 2), k = cast(x * 1000, DType::int64);
+    eval(x, k);
+    const auto results = [&] {
+      const Tensor all[] = {sum(x * x - 1), max(abs(x) * 2), min(exp(x)), sum(cast(x, DType::float64) / 3)};
+      eval(all);
+      Floats values;
+      for (const Tensor& t : all) values.push_back(t.item<float>());
+      values.push_back(static_cast<float>(sum(k * 2 + 1).item<Index>() % 1000003));
+      return values;
+    };
+    const Floats together = results();
+    INFO(n);
+    for (const int count : {1, 2, 5}) {
+      set_num_threads(count);
+      CHECK(results() == together);
+      const WithPasses with(apart);
+      CHECK(results() == together);
+    }
+    set_num_threads(threads);
+  }
+  const Tensor with_nan = constant({1, std::nanf(""), 3});
+  CHECK(std::isnan(max(with_nan * 2).item()));
+  CHECK(sum(exp(constant(Floats{}))).item() == 0);
 }
 
 TEST_CASE("memory is used again after its last reader", "[plan]") {

@@ -338,6 +338,7 @@ class Examination {
       at_ = s;
       if (steps[s].lead != no_id) add(steps[s].lead);
       for (const Id id : steps[s].members) add(id);
+      if (steps[s].reduction != no_id) add(steps[s].reduction, true);
     }
     for (const Id id : program_.outputs) {
       const Id b = program_.values[id].buffer;
@@ -359,7 +360,7 @@ class Examination {
   }
   Placement::Kind kind(Id id) const { return plan_.placement().places[id].kind; }
 
-  void add(Id id) {
+  void add(Id id, bool joins = false) {
     const Value& v = program_.values[id];
     if (lives_[id].computed) note("computed twice", id);
     for (const Id input : program_.inputs_of(v)) {
@@ -370,8 +371,9 @@ class Examination {
       if (kind(b) == Placement::Kind::scratch && life.first != at_) note("scratch read by another step", b);
       if (life.last != at_) life.whole = true;
       life.last = at_;
-      life.whole &= v.operation->elementwise && program_.is_whole(program_.values[input]) &&
-                    numel(program_.shape_of(v)) == numel(program_.shape_of(program_.values[b]));
+      life.whole &= program_.is_whole(program_.values[input]) &&
+                    (joins || (v.operation->elementwise &&
+                               numel(program_.shape_of(v)) == numel(program_.shape_of(program_.values[b]))));
     }
     lives_[id] = {at_, at_, true, true};
   }
