@@ -27,7 +27,7 @@ function show(value, unit) {
 
 function limit(what, threads,    flops, bytes, size, least, moving) {
   threads = what ~ /_t2$/ ? 2 : 1
-  if (!(("gradweave", what "/work") in best)) return ""
+  if (!flops_each_ns || !(("gradweave", what "/work") in best)) return ""
   flops = best["gradweave", what "/work"] / flops_each_ns
   bytes = best["gradweave", what "/traffic"]
   for (size in triad) if (size + 0 >= bytes && (!least || size + 0 < least)) least = size + 0
