@@ -29,6 +29,7 @@ class Explaining {
     for (std::size_t s = 0; s < steps_.size(); ++s) report_.steps.push_back(explain(s));
     for (PlanReport::Block& block : report_.arena) block.last_step = last_reader_[block.value];
     report_.arena_bytes = placement_.arena_bytes;
+    report_.input_bytes = bytes_read(inputs_);
     for (const Placement::Output& output : placement_.outputs) report_.output_bytes += bytes_of(output.value);
     report_.nodes = program_.node_count;
     for (Id id = 0; id < program_.values.size(); ++id) {
@@ -93,7 +94,11 @@ class Explaining {
         last_reader_[buffer] = s;
         if (step_of_[buffer] == s) continue;  // still in the cache
         read.insert(input);
-        if (step_of_[buffer] != none) after.insert(step_of_[buffer]);
+        if (step_of_[buffer] != none) {
+          after.insert(step_of_[buffer]);
+        } else {
+          inputs_.insert(input);
+        }
       }
     });
     step.bytes_read = bytes_read(read);
@@ -133,6 +138,7 @@ class Explaining {
   std::span<const Step> steps_;
   std::vector<std::size_t> step_of_;      // by value: the step that computes it
   std::vector<std::size_t> last_reader_;  // by buffer
+  std::set<Id> inputs_;                   // read, computed by no step
   PlanReport report_;
 };
 

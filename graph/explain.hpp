@@ -43,6 +43,7 @@ struct PlanReport {
   std::vector<Step> steps;           ///< in the order in which they run
   std::vector<Block> arena;          ///< by the steps that write them
   std::size_t arena_bytes = 0;       ///< taken while the plan runs
+  std::size_t input_bytes = 0;       ///< of what steps read that none of them computed, each once
   std::size_t output_bytes = 0;      ///< of what is kept afterwards, but for views and constants
   std::size_t nodes = 0;             ///< of the graph that are still to be computed
   std::size_t values = 0;            ///< that are computed by the steps, after simplification

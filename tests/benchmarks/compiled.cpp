@@ -66,7 +66,7 @@ BENCHMARK_CAPTURE(mlp_step, b1_compiled, How::compiled, 1)
 BENCHMARK_CAPTURE(mlp_step, b64_compiled, How::compiled, 64)
     ->Name("gradweave/mlp784-128-10/b64/compiled_step_t1");
 
-// The gradient alone, as the scalar tapes of tests/peers compute it.
+// The gradient alone.
 void moons_gradient(benchmark::State& state) {
   const nn::Sequential network(nn::Dense(2, 16), nn::ReLU(), nn::Dense(16, 16), nn::ReLU(), nn::Dense(16, 1));
   auto gradient = compile([&](const Tensor& x, const Tensor& y) {

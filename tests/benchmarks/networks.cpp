@@ -5,6 +5,8 @@
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
+#include "work.hpp"
+
 using namespace gradweave;
 
 namespace {
@@ -27,6 +29,7 @@ Tensor integers(const Shape& shape, Index count) {
 // A step: forward, backward and update.
 void train(benchmark::State& state, nn::Optimizer& optimizer, const auto& loss) {
   for (auto _ : state) optimizer.minimize(loss());
+  count_work(state, optimizer.explain(loss()));
 }
 
 void lenet5_step(benchmark::State& state, int threads) {

@@ -1,7 +1,8 @@
 // What training costs: steps of small networks, long chains of small ops, memory-bound ops on a large tensor.
-// tests/peers/torch.cpp measures the same workloads in libtorch under the same names.
+// The programs of tests/peers measure the same workloads in other libraries under the same names.
 #include <malloc.h>
 
+#include <array>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -9,6 +10,8 @@
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/storage.hpp>
 #include <gradweave/nn/nn.hpp>
+
+#include "work.hpp"
 
 using namespace gradweave;
 
@@ -45,6 +48,7 @@ Tensor classes(Index rows) {
 void train(benchmark::State& state, const nn::Module& network, const auto& loss) {
   nn::SGD optimizer(network.parameters(), {.learning_rate = 0.01});
   for (auto _ : state) optimizer.minimize(loss());
+  count_work(state, optimizer.explain(loss()));
 }
 
 void xor_step(benchmark::State& state) {
@@ -87,22 +91,26 @@ void hvp(benchmark::State& state) {
   std::vector<Tensor> directions;
   for (const Tensor& parameter : parameters) directions.push_back(uniform(parameter.shape()));
 
-  for (auto _ : state) {
+  const auto product = [&] {
     const std::vector<Tensor> gradient = gradients(nn::cross_entropy(network(x), y), parameters);
     Tensor slope = sum(gradient[0] * directions[0]);
     for (std::size_t i = 1; i < gradient.size(); ++i) slope = slope + sum(gradient[i] * directions[i]);
-    eval(gradients(slope, parameters));
-  }
+    return gradients(slope, parameters);
+  };
+  for (auto _ : state) eval(product());
+  count_work(state, explain_plan(product()));
 }
 BENCHMARK(hvp)->Name("gradweave/mlp784-128-10/b64/hvp_t1");
 
 void swish(benchmark::State& state) {
   const Tensor x = variable(uniform({10'000'000})), dy = evaluated(x * 0 + 1);
-  for (auto _ : state) {
+  const auto both = [&] {
     const Tensor y = sigmoid(x * 1.5 + 0.25) * x;
     const auto [dx] = gradients(y, {x}, dy);
-    eval(y, dx);
-  }
+    return std::array{y, dx};
+  };
+  for (auto _ : state) eval(both());
+  count_work(state, explain_plan(both()));
 }
 BENCHMARK(swish)->Name("gradweave/swish10M/forward_backward_t1")->Unit(benchmark::kMillisecond);
 
@@ -116,11 +124,13 @@ Tensor chain(const Tensor& x, const Tensor& factor, Index length) {
 void chain_of(benchmark::State& state, Index length, Index n) {
   const Tensor x = variable(uniform({n})), factor = evaluated(uniform({n}) * 0 + 1.0001);
   const Tensor dy = evaluated(uniform({n}) * 0 + 1);
-  while (state.KeepRunningBatch(length)) {
+  const auto both = [&] {
     const Tensor y = chain(x, factor, length);
     const auto [dx] = gradients(y, {x}, dy);
-    eval(y, dx);
-  }
+    return std::array{y, dx};
+  };
+  while (state.KeepRunningBatch(length)) eval(both());
+  count_work(state, explain_plan(both()), static_cast<double>(length));
 }
 BENCHMARK_CAPTURE(chain_of, n1, 1000, 1)->Name("gradweave/chain1000/n1/forward_backward_t1");
 BENCHMARK_CAPTURE(chain_of, n1000, 1000, 1000)->Name("gradweave/chain1000/n1000/forward_backward_t1");
@@ -131,7 +141,7 @@ double allocated_bytes() {
   return static_cast<double>(heap.uordblks + heap.hblkhd);
 }
 
-// A million multiplications deep; `bytes_per_node` is what one holds from the forward to the backward pass.
+// A million multiplications deep; `memory_per_node` is what one holds from the forward to the backward pass.
 void deep(benchmark::State& state) {
   constexpr Index length = 1'000'000;
   const Tensor x = variable(uniform({1})), factor = constant({1.0000001}), dy = constant({1});
@@ -143,7 +153,7 @@ void deep(benchmark::State& state) {
     const auto [dx] = gradients(y, {x}, dy);
     eval(dx);
   }
-  state.counters["bytes_per_node"] = bytes / length;
+  state.counters["memory_per_node:B"] = bytes / length;
 }
 BENCHMARK(deep)->Name("gradweave/deep1000000/forward_backward_t1");
 

@@ -50,6 +50,7 @@ TEST_CASE("the loss of a network: each product runs together with what follows i
   CHECK(report.steps[2].after == std::vector<std::size_t>{1});
   CHECK(report.steps[2].bytes_read == 4 * 8 * 2);
   CHECK(report.steps[2].bytes_written == 4);
+  CHECK(report.input_bytes == 4 * (8 * 4 + 4 * 16 + 16 + 16 * 2));
   CHECK(report.output_bytes == 4);
   CHECK(report.nodes == 6);
   CHECK(report.values == 6);
@@ -106,6 +107,7 @@ TEST_CASE("the arena holds what lives at the same time, and no more", "[explain]
   CHECK(report.steps.size() == 6);
   REQUIRE(report.arena.size() == 5);
   CHECK(report.arena_bytes == 2 * matrix);
+  CHECK(report.input_bytes == matrix);  // all steps read w
   CHECK(report.output_bytes == matrix);
   for (std::size_t k = 0; k < report.arena.size(); ++k) {
     CHECK(report.arena[k].first_step == k);

@@ -21,8 +21,9 @@ torch::nn::Sequential digits_network() {
 Tensor classes(std::int64_t rows) { return torch::arange(rows, torch::kLong) % 10; }
 
 // A step: clear the gradients, forward, backward and update.
-void train(benchmark::State& state, Clear clear, torch::nn::Sequential network, const auto& loss) {
-  torch::set_num_threads(1);
+void train(benchmark::State& state, Clear clear, torch::nn::Sequential network, const auto& loss,
+           int threads = 1) {
+  torch::set_num_threads(threads);
   torch::optim::SGD optimizer(network->parameters(), torch::optim::SGDOptions(0.01));
   std::vector<Tensor> parameters = network->parameters();
   for (auto _ : state) {
@@ -63,15 +64,21 @@ void nielsen_step(benchmark::State& state, Clear clear) {
 BENCHMARK_CAPTURE(nielsen_step, zeros, Clear::zeros)->Name("torch/nielsen784-30-10/b10/step_t1");
 BENCHMARK_CAPTURE(nielsen_step, none, Clear::none)->Name("torch/nielsen784-30-10/b10/step_set_to_none_t1");
 
-void mlp_step(benchmark::State& state, std::int64_t batch, Clear clear) {
+void mlp_step(benchmark::State& state, std::int64_t batch, Clear clear, int threads) {
   torch::nn::Sequential network = digits_network();
   const Tensor x = torch::rand({batch, 784}), y = classes(batch);
-  train(state, clear, network, [&] { return torch::nn::functional::cross_entropy(network->forward(x), y); });
+  train(
+      state, clear, network, [&] { return torch::nn::functional::cross_entropy(network->forward(x), y); },
+      threads);
 }
-BENCHMARK_CAPTURE(mlp_step, b1_zeros, 1, Clear::zeros)->Name("torch/mlp784-128-10/b1/step_t1");
-BENCHMARK_CAPTURE(mlp_step, b1_none, 1, Clear::none)->Name("torch/mlp784-128-10/b1/step_set_to_none_t1");
-BENCHMARK_CAPTURE(mlp_step, b64_zeros, 64, Clear::zeros)->Name("torch/mlp784-128-10/b64/step_t1");
-BENCHMARK_CAPTURE(mlp_step, b64_none, 64, Clear::none)->Name("torch/mlp784-128-10/b64/step_set_to_none_t1");
+BENCHMARK_CAPTURE(mlp_step, b1_zeros, 1, Clear::zeros, 1)->Name("torch/mlp784-128-10/b1/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b1_none, 1, Clear::none, 1)->Name("torch/mlp784-128-10/b1/step_set_to_none_t1");
+BENCHMARK_CAPTURE(mlp_step, b64_zeros, 64, Clear::zeros, 1)->Name("torch/mlp784-128-10/b64/step_t1");
+BENCHMARK_CAPTURE(mlp_step, b64_none, 64, Clear::none, 1)
+    ->Name("torch/mlp784-128-10/b64/step_set_to_none_t1");
+BENCHMARK_CAPTURE(mlp_step, t2, 64, Clear::none, 2)
+    ->Name("torch/mlp784-128-10/b64/step_set_to_none_t2")
+    ->UseRealTime();
 
 void hvp(benchmark::State& state) {
   torch::set_num_threads(1);
@@ -124,7 +131,7 @@ double allocated_bytes() {
   return static_cast<double>(heap.uordblks + heap.hblkhd);
 }
 
-// A million multiplications deep; `bytes_per_node` is what one holds from the forward to the backward pass.
+// A million multiplications deep; `memory_per_node` is what one holds from the forward to the backward pass.
 void deep(benchmark::State& state) {
   torch::set_num_threads(1);
   constexpr std::int64_t length = 1'000'000;
@@ -137,7 +144,7 @@ void deep(benchmark::State& state) {
     bytes = allocated_bytes() - before;
     benchmark::DoNotOptimize(torch::autograd::grad({y}, {x}, {dy}));
   }
-  state.counters["bytes_per_node"] = bytes / length;
+  state.counters["memory_per_node:B"] = bytes / length;
 }
 BENCHMARK(deep)->Name("torch/deep1000000/forward_backward_t1");
 

@@ -17,8 +17,8 @@ enum class Clear { zeros, none };
 
 // A step: clear the gradients, forward, backward and update.
 void train(benchmark::State& state, Clear clear, torch::optim::Optimizer& optimizer,
-           std::vector<Tensor> parameters, const auto& loss) {
-  torch::set_num_threads(1);
+           std::vector<Tensor> parameters, const auto& loss, int threads) {
+  torch::set_num_threads(threads);
   for (auto _ : state) {
     if (clear == Clear::zeros) {
       optimizer.zero_grad();
@@ -30,22 +30,27 @@ void train(benchmark::State& state, Clear clear, torch::optim::Optimizer& optimi
   }
 }
 
-void lenet5_step(benchmark::State& state, Clear clear) {
+void lenet5_step(benchmark::State& state, Clear clear, int threads) {
   nn::Sequential network(nn::Conv2d(nn::Conv2dOptions(1, 6, 5).padding(2)), nn::ReLU(), nn::MaxPool2d(2),
                          nn::Conv2d(6, 16, 5), nn::ReLU(), nn::MaxPool2d(2), nn::Flatten(),
                          nn::Linear(400, 120), nn::ReLU(), nn::Linear(120, 84), nn::ReLU(),
                          nn::Linear(84, 10));
   torch::optim::SGD optimizer(network->parameters(), torch::optim::SGDOptions(0.01));
   const Tensor x = torch::rand({64, 1, 28, 28}), y = torch::randint(10, {64}, torch::kLong);
-  train(state, clear, optimizer, network->parameters(),
-        [&] { return nn::functional::cross_entropy(network->forward(x), y); });
+  train(
+      state, clear, optimizer, network->parameters(),
+      [&] { return nn::functional::cross_entropy(network->forward(x), y); }, threads);
 }
-BENCHMARK_CAPTURE(lenet5_step, zeros, Clear::zeros)
+BENCHMARK_CAPTURE(lenet5_step, zeros, Clear::zeros, 1)
     ->Name("torch/lenet5/b64/step_t1")
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(lenet5_step, none, Clear::none)
+BENCHMARK_CAPTURE(lenet5_step, none, Clear::none, 1)
     ->Name("torch/lenet5/b64/step_set_to_none_t1")
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lenet5_step, t2, Clear::none, 2)
+    ->Name("torch/lenet5/b64/step_set_to_none_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 constexpr std::int64_t layers = 4, heads = 4, width = 128, context = 64, vocabulary = 65;
 
@@ -97,34 +102,46 @@ struct Gpt : nn::Module {
   }
 };
 
-void gpt_step(benchmark::State& state, Clear clear) {
+void gpt_step(benchmark::State& state, Clear clear, int threads) {
   Gpt network;
   torch::optim::AdamW optimizer(network.parameters(), torch::optim::AdamWOptions(1e-3).weight_decay(0.1));
   const Tensor x = torch::randint(vocabulary, {12, context}, torch::kLong);
   const Tensor y = torch::randint(vocabulary, {12 * context}, torch::kLong);
-  train(state, clear, optimizer, network.parameters(), [&] {
-    return nn::functional::cross_entropy(network.forward(x).view({-1, vocabulary}), y);
-  });
+  train(
+      state, clear, optimizer, network.parameters(),
+      [&] {
+        return nn::functional::cross_entropy(network.forward(x).view({-1, vocabulary}), y);
+      },
+      threads);
 }
-BENCHMARK_CAPTURE(gpt_step, zeros, Clear::zeros)
+BENCHMARK_CAPTURE(gpt_step, zeros, Clear::zeros, 1)
     ->Name("torch/gpt4x128/b12/step_t1")
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(gpt_step, none, Clear::none)
+BENCHMARK_CAPTURE(gpt_step, none, Clear::none, 1)
     ->Name("torch/gpt4x128/b12/step_set_to_none_t1")
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(gpt_step, t2, Clear::none, 2)
+    ->Name("torch/gpt4x128/b12/step_set_to_none_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
-void lstm_step(benchmark::State& state, Clear clear) {
+void lstm_step(benchmark::State& state, Clear clear, int threads) {
   nn::LSTM network(nn::LSTMOptions(32, 128));
   torch::optim::SGD optimizer(network->parameters(), torch::optim::SGDOptions(0.01));
   const Tensor x = torch::rand({50, 32, 32}), y = torch::rand({50, 32, 128});
-  train(state, clear, optimizer, network->parameters(),
-        [&] { return torch::mse_loss(std::get<0>(network->forward(x)), y); });
+  train(
+      state, clear, optimizer, network->parameters(),
+      [&] { return torch::mse_loss(std::get<0>(network->forward(x)), y); }, threads);
 }
-BENCHMARK_CAPTURE(lstm_step, zeros, Clear::zeros)
+BENCHMARK_CAPTURE(lstm_step, zeros, Clear::zeros, 1)
     ->Name("torch/lstm32-128-seq50/b32/step_t1")
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(lstm_step, none, Clear::none)
+BENCHMARK_CAPTURE(lstm_step, none, Clear::none, 1)
     ->Name("torch/lstm32-128-seq50/b32/step_set_to_none_t1")
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(lstm_step, t2, Clear::none, 2)
+    ->Name("torch/lstm32-128-seq50/b32/step_set_to_none_t2")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace
