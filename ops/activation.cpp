@@ -6,6 +6,7 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/ops/elementary.hpp>
 #include <gradweave/ops/elementwise.hpp>
 
 namespace gradweave {
@@ -20,7 +21,7 @@ auto cumulative(const X& x) {
 }
 template <class X, class T = typename X::Scalar>
 auto density(const X& x) {
-  return (x.square() * T(-0.5)).exp() * static_cast<T>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+  return exp_of(x.square() * T(-0.5)) * static_cast<T>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
 }
 
 // One op and not three: a transformer spends more time here than in anything else but its products.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include <fmt/format.h>
@@ -27,19 +28,18 @@ constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
 template <class T>
 constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
 // The running sums of a weight gradient, in rows and columns: as many as stay in registers.
-#if EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32
+#if defined(__AVX512F__)
 constexpr Index dot_rows = 4, dot_cols = 6;
 #else
 constexpr Index dot_rows = 3, dot_cols = 4;
 #endif
 
 // Rows of `count` elements that begin `from_row` and `to_row` apart; they are short, and a call of memcpy for
-// each would take longer than the copy.
+// each would take longer than the copy; one of constant size is an instruction.
 template <class T>
 void copy_rows(const T* from, Index from_row, T* to, Index to_row, Index rows, Index count) {
   in_pieces<std::min<Index>(lanes<T>, 8)>(rows, count, [&]<Index n>(Index i, Index j) {
-    using Piece __attribute__((vector_size(n * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
-    *reinterpret_cast<Piece*>(to + i * to_row + j) = *reinterpret_cast<const Piece*>(from + i * from_row + j);
+    std::memcpy(to + i * to_row + j, from + i * from_row + j, n * sizeof(T));
   });
 }
 

@@ -1,9 +1,10 @@
 // Elementary functions for kernels, where Eigen's are wrong at the edges: its float sqrt of infinity is NaN
-// and up to 3 ulp off, its exp of -infinity is the smallest normal number, its pow of -infinity or -0 loses
-// the sign.
+// and up to 3 ulp off, its exp of -infinity is the smallest normal number and with AVX-512 4 ulp off, its pow
+// of -infinity or -0 loses the sign.
 #pragma once
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include <Eigen/Core>
 
@@ -18,7 +19,49 @@ struct Exp {
   template <class Packet>
   Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
     using namespace Eigen::internal;
-    return pandnot(pexp(x), pcmp_lt(x, pset1<Packet>(least())));
+    return pandnot(unbounded(x), pcmp_lt(x, pset1<Packet>(least())));
+  }
+
+ private:
+  template <class Packet>
+  static Packet unbounded(const Packet& x) {
+    using namespace Eigen::internal;
+    if constexpr (!std::is_same_v<T, float>) {
+      return pexp(x);
+    } else {
+      // 2^n exp(r), where |r| <= log(2) / 2; the polynomial is that of Cephes' expf. A sum as large as
+      // 3 * 2^22 has n in its last bits.
+      using Bits = typename unpacket_traits<Packet>::integer_packet;
+      const auto number = [](float value) { return pset1<Packet>(value); };
+      const Packet shift = number(12582912.0F), shifted = pmadd(x, number(1.44269504F), shift);
+      const Packet n = psub(shifted, shift);
+      const Packet r = pmadd(n, number(2.12194440e-4F), pmadd(n, number(-0.693359375F), x));
+      Packet y = number(1.9875691500e-4F);
+      for (const float c :
+           {1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F})
+        y = pmadd(y, r, number(c));
+      y = padd(pmadd(pmul(r, r), y, r), number(1));
+      const Bits scaled = padd(preinterpret<Bits>(y), plogical_shift_left<23>(preinterpret<Bits>(shifted)));
+      const Packet most = number(88.7228317F);  // the logarithm of the largest float, rounded down
+      return pselect(pcmp_lt(most, x), number(std::numeric_limits<float>::infinity()),
+                     preinterpret<Packet>(scaled));
+    }
+  }
+};
+
+/// With u = exp(x), (u - 1) x / log(u): the error of u cancels. From Higham, "Accuracy and Stability of
+/// Numerical Algorithms" (2002), 1.14.1.
+template <class T>
+struct Expm1 {
+  T operator()(T x) const { return std::expm1(x); }
+  template <class Packet>
+  Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
+    using namespace Eigen::internal;
+    const Packet zero = pset1<Packet>(T(0)), one = pset1<Packet>(T(1));
+    const Packet u = Exp<T>().packetOp(x), near = psub(u, one);
+    const Packet far = por(pcmp_eq(u, zero), pcmp_eq(u, pset1<Packet>(std::numeric_limits<T>::infinity())));
+    const Packet y = pselect(far, near, pmul(near, pdiv(x, plog(u))));
+    return pselect(pcmp_eq(u, one), x, y);
   }
 };
 
@@ -70,6 +113,10 @@ auto exp_of(const X& x) {
   return x.unaryExpr(detail::Exp<typename X::Scalar>());
 }
 template <class X>
+auto expm1_of(const X& x) {
+  return x.unaryExpr(detail::Expm1<typename X::Scalar>());
+}
+template <class X>
 auto sqrt_of(const X& x) {
   return x.unaryExpr(detail::Sqrt<typename X::Scalar>());
 }
@@ -82,5 +129,7 @@ auto pow_of(const X& x, double exponent) {
 
 template <class T>
 struct Eigen::internal::functor_traits<gradweave::detail::Exp<T>> : functor_traits<scalar_exp_op<T>> {};
+template <class T>
+struct Eigen::internal::functor_traits<gradweave::detail::Expm1<T>> : functor_traits<scalar_expm1_op<T>> {};
 template <class T>
 struct Eigen::internal::functor_traits<gradweave::detail::Pow<T>> : functor_traits<scalar_pow_op<T, T>> {};

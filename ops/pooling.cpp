@@ -1,6 +1,7 @@
 #include <gradweave/ops/pooling.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -33,21 +34,25 @@ V larger(V a, V b) {
 // Windows of 2x2 side by side, as most networks have them: `lanes` at a time, or one.
 template <class T, Index lanes>
 struct Pairs {
-  using Lane __attribute__((vector_size(lanes * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+  using Lane __attribute__((vector_size(lanes * sizeof(T)))) = T;
   Lane even, odd;  // the left and the right column of each window
 
-  static Lane& at(T* x) { return *reinterpret_cast<Lane*>(x); }
-  static const Lane& at(const T* x) { return *reinterpret_cast<const Lane*>(x); }
+  static Lane lane(const T* x) {
+    Lane values;
+    std::memcpy(&values, x, sizeof(Lane));
+    return values;
+  }
+  static void store(const Lane& values, T* x) { std::memcpy(x, &values, sizeof(Lane)); }
   static Pairs load(const T* x) {
-    return [&]<int... I>(std::integer_sequence<int, I...>, Lane a, Lane b) {
+    return [&]<int... I>(std::integer_sequence<int, I...>, const Lane& a, const Lane& b) {
       return Pairs{__builtin_shufflevector(a, b, (2 * I)...), __builtin_shufflevector(a, b, (2 * I + 1)...)};
-    }(std::make_integer_sequence<int, lanes>(), at(x), at(x + lanes));
+    }(std::make_integer_sequence<int, lanes>(), lane(x), lane(x + lanes));
   }
   void store(T* x) const {
     [&]<int... I>(std::integer_sequence<int, I...>) {
       constexpr int n = lanes;
-      at(x) = __builtin_shufflevector(even, odd, (I / 2 + I % 2 * n)...);
-      at(x + lanes) = __builtin_shufflevector(even, odd, ((n + I) / 2 + (n + I) % 2 * n)...);
+      store(__builtin_shufflevector(even, odd, (I / 2 + I % 2 * n)...), x);
+      store(__builtin_shufflevector(even, odd, ((n + I) / 2 + (n + I) % 2 * n)...), x + lanes);
     }(std::make_integer_sequence<int, lanes>());
   }
 };
@@ -61,7 +66,7 @@ void max_of_pairs(const Windows& w, const T* x, T* y) {
     using P = Pairs<T, lanes>;
     const T* corner = x + 2 * (i * w.size.cols + j);
     const P a = P::load(corner), b = P::load(corner + w.size.cols);
-    P::at(y + i * w.count.cols + j) = larger(larger(a.even, a.odd), larger(b.even, b.odd));
+    P::store(larger(larger(a.even, a.odd), larger(b.even, b.odd)), y + i * w.count.cols + j);
   });
 }
 // Each element in turn takes what is left of the cotangent unless it is less than the largest.
@@ -72,7 +77,7 @@ void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
     const Index corner = 2 * (i * w.size.cols + j), below = corner + w.size.cols;
     const P a = P::load(x + corner), b = P::load(x + below);
     const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
-    auto left = P::at(g + i * w.count.cols + j);
+    auto left = P::lane(g + i * w.count.cols + j);
     const auto taken_by = [&](auto element) {
       const auto none = decltype(left){}, taken = element < largest ? none : left;
       left = element < largest ? left : none;
