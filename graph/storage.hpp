@@ -32,8 +32,9 @@ struct Recycled {
   Recycled() = default;
   template <class U>
   Recycled(const Recycled<U>&) {}
-  T* allocate(std::size_t count) { return static_cast<T*>(allocate_block(count * sizeof(T))); }
-  void deallocate(T* memory, std::size_t count) noexcept { free_block(memory, count * sizeof(T)); }
+  static constexpr std::size_t size = sizeof(T);  // NOLINT(bugprone-sizeof-expression): of pointers too
+  T* allocate(std::size_t count) { return static_cast<T*>(allocate_block(count * size)); }
+  void deallocate(T* memory, std::size_t count) noexcept { free_block(memory, count * size); }
   friend bool operator==(const Recycled&, const Recycled&) { return true; }
 };
 template <class T>

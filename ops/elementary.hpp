@@ -43,8 +43,9 @@ struct Exp {
       y = padd(pmadd(pmul(r, r), y, r), number(1));
       const Bits scaled = padd(preinterpret<Bits>(y), plogical_shift_left<23>(preinterpret<Bits>(shifted)));
       const Packet most = number(88.7228317F);  // the logarithm of the largest float, rounded down
-      return pselect(pcmp_lt(most, x), number(std::numeric_limits<float>::infinity()),
-                     preinterpret<Packet>(scaled));
+      // Beyond it infinity, and where x is no number, x: its bits would be scaled to those of a number.
+      return pselect(pcmp_le(x, most), preinterpret<Packet>(scaled),
+                     padd(x, number(std::numeric_limits<float>::infinity())));
     }
   }
 };

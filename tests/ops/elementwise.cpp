@@ -1,6 +1,7 @@
 // Functions of each element at points where the answer is known: from closed forms, tables and IEEE 754.
 #include <gradweave/ops/elementwise.hpp>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -113,6 +114,18 @@ TEST_CASE("functions at the edges of the numbers, as IEEE 754 and C's mathematic
         }
       }
     }
+  }
+}
+
+TEST_CASE("what is no number stays none, whatever its bits", "[ops]") {
+  std::vector<float> x;
+  for (const std::uint32_t payload :
+       {1U, 255U, 511U, 0x3FFFFFU, 0x400000U, 0x400001U, 0x4001FFU, 0x7FFFFFU}) {
+    for (const std::uint32_t sign : {0U, 0x80000000U})
+      x.push_back(std::bit_cast<float>(sign | 0x7F800000U | payload));
+  }
+  for (auto* function : {&exp, &expm1, &log, &log1p, &sqrt, &sigmoid, &tanh, &softplus, &erf, &sin, &cos}) {
+    for (const float y : (*function)(constant(x)).to_vector()) CHECK(std::isnan(y));
   }
 }
 
