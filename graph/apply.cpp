@@ -9,6 +9,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/scope.hpp>
 
 namespace gradweave {
 namespace {
@@ -118,7 +119,11 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
     const bool as_they_are = inputs.size() <= nodes.size() && take_as_they_are(op, inputs, nodes.data());
     Tensor result = as_they_are ? add_node(op, attributes, {nodes.data(), inputs.size()}, nodes[0]->dtype)
                                 : add_converted(op, attributes, inputs);
-    if (!inputs.empty()) result.node()->where = inputs[0].where();
+    if (const auto* where = detail::marks.where) {
+      result.node()->where = *where;
+    } else if (!inputs.empty()) {
+      result.node()->where = inputs[0].where();
+    }
     return result;
   } catch (const Error&) {
     rethrow_situated(op.name, inputs);

@@ -54,6 +54,7 @@ class Reverse {
       if (!slots_[k].needed || slots_[k].terms.empty()) continue;
       const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
       const Scope scope(node.place);
+      ReversePass::visit(node.where);
       for (std::size_t i = 0; i < node.input_count; ++i) {
         const Tensor& input = node.inputs()[i];
         Slot* slot = slot_of(input.node());

@@ -79,8 +79,11 @@ class Pairwise {
     Register lane[parts];
     for (Register& part : lane) part = Register{} + Monoid::identity();
     for (; count >= static_cast<Index>(lanes); x += lanes, count -= static_cast<Index>(lanes)) {
-      for (std::size_t p = 0; p < parts; ++p)
-        lane[p] = Monoid::join(lane[p], *reinterpret_cast<const Register*>(x + p * in_register));
+      for (std::size_t p = 0; p < parts; ++p) {
+        Register next;
+        std::memcpy(&next, x + p * in_register, sizeof(next));
+        lane[p] = Monoid::join(lane[p], next);
+      }
     }
     std::array<Value, lanes> all;
     std::memcpy(all.data(), lane, sizeof(all));
@@ -99,7 +102,7 @@ class Pairwise {
   static constexpr std::size_t register_bytes = 16;
 #endif
   static constexpr std::size_t in_register = register_bytes / sizeof(Value);
-  using Register __attribute__((vector_size(register_bytes), aligned(sizeof(Value)), may_alias)) = Value;
+  using Register __attribute__((vector_size(register_bytes))) = Value;
   static constexpr std::size_t levels = 48;
   // As in counting: two of a level make one of the next.
   void push(Value value, std::size_t level) {

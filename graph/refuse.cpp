@@ -10,14 +10,16 @@
 namespace gradweave {
 namespace {
 
+std::string describe(const Spec& spec) {
+  return fmt::format("{} {}", name_of(spec.dtype), to_string(spec.shape));
+}
 std::string describe(const Operand& operand) {
   if (operand.tensor() == nullptr) return fmt::format("{} ()", name_of(operand.number_dtype()));
-  if (!*operand.tensor()) return "an empty Tensor";
-  const Node& node = *operand.tensor()->node();
-  return fmt::format("{} {}", name_of(node.dtype), to_string(node.shape()));
+  return *operand.tensor() ? describe(operand.tensor()->node()->spec()) : "an empty Tensor";
 }
 
-std::string situated_at(const Place* place, std::string_view op, std::span<const Operand> operands,
+template <class Operands>
+std::string situated_at(const Place* place, std::string_view op, const Operands& operands,
                         std::string_view reason, std::source_location at) {
   std::string text = place != nullptr ? fmt::format("module \"{}\": {}", place->path, op) : std::string(op);
   for (std::size_t i = 0; i < operands.size(); ++i)
@@ -59,12 +61,15 @@ void rethrow_situated(std::string_view op, std::span<const Operand> operands) {
   rethrow_with([&](std::string_view reason) { return situated(op, operands, reason); });
 }
 
+void rethrow_situated(std::string_view op, std::span<const Spec> operands, const Place* place,
+                      std::source_location where) {
+  rethrow_with([&](std::string_view reason) { return situated_at(place, op, operands, reason, where); });
+}
+
 void rethrow_situated(const Node& node) {
-  const std::span<const Tensor> inputs = node.inputs();
-  const std::vector<Operand> operands(inputs.begin(), inputs.end());
-  rethrow_with([&](std::string_view reason) {
-    return situated_at(node.place.get(), node.operation->name, operands, reason, node.where);
-  });
+  std::vector<Spec> operands;
+  for (const Tensor& input : node.inputs()) operands.push_back(input.node()->spec());
+  rethrow_situated(node.operation->name, operands, node.place.get(), node.where);
 }
 
 const Tensor& tensor_of(const Operand& x, std::string_view op) {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/scope.hpp>
 
 namespace gradweave {
 
@@ -17,6 +18,8 @@ template <class E>
 
 /// To be called while an Error is handled: throws it on, of the same kind, with the place around its reason.
 [[noreturn]] void rethrow_situated(std::string_view op, std::span<const Operand> operands);
+[[noreturn]] void rethrow_situated(std::string_view op, std::span<const Spec> operands, const Place* place,
+                                   std::source_location where);
 /// The same for an error of the evaluation of `node`.
 [[noreturn]] void rethrow_situated(const Node& node);
 

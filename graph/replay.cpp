@@ -17,6 +17,7 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   structure_ = std::make_unique<Structure>(snapshot);
   plan_ = std::make_unique<Plan>(snapshot, *structure_);
 
+  for (const Node* node : snapshot.nodes) origins_.push_back({node->place, node->where});
   for (Node* input : snapshot.inputs) {
     const auto is_input = [&](const Cell& cell) { return cell.tensor->node() == input; };
     const auto argument = static_cast<std::size_t>(std::ranges::find(arguments, input) - arguments.begin());
@@ -74,9 +75,9 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
   }
   try {
     plan_->run(inputs_, owned_, targets_);
-  } catch (const Error&) {  // the nodes are gone, and with them the source lines
+  } catch (const Error&) {
     if (plan_->running() == nullptr) throw;
-    rethrow_situated(plan_->running()->operation->name, {});
+    rethrow(*plan_->running());
   }
   for (const State& cell : cells_) {
     if (cell.output == no_id) continue;
@@ -89,6 +90,17 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
     if (old != nullptr) next.node()->place = old->place;
     *cell.tensor = std::move(next);
   }
+}
+
+// Of several nodes of one computation, or several graphs of one structure, the first is named.
+void Replay::rethrow(const Value& at) const {
+  std::vector<Spec> operands;
+  for (const Id input : plan_->program().inputs_of(at)) {
+    const Value& v = plan_->program().values[input];
+    operands.push_back({Shape(plan_->program().shape_of(v)), v.dtype});
+  }
+  const Origin origin = at.node == no_id ? Origin() : origins_[at.node];
+  rethrow_situated(at.operation->name, operands, origin.place.get(), origin.where);
 }
 
 void Replay::give_result(std::size_t i, Node& node) const { plan_->give_values(results_[i], node); }

@@ -2,6 +2,7 @@
 // `compile` and the optimizers are built on; users want compile.hpp.
 #pragma once
 #include <memory>
+#include <source_location>
 #include <span>
 #include <vector>
 
@@ -40,11 +41,17 @@ class Replay {
     std::uint32_t output;   // of the plan; `no_id` when only read
     std::uint32_t storage;  // which of its storages that is, where the cell's own may be taken; or `no_id`
   };
+  struct Origin {  // of a node, which is gone: for errors
+    Ref<Place> place;
+    std::source_location where;
+  };
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  [[noreturn]] void rethrow(const Value& at) const;
   static std::uint32_t output_of(const Snapshot& snapshot, const Tensor& tensor);
 
   std::unique_ptr<Structure> structure_;
   std::unique_ptr<Plan> plan_;
+  std::vector<Origin> origins_;  // by node of the snapshot
   std::vector<Source> sources_;  // of the plan's inputs
   std::vector<Tensor> constants_;
   std::vector<State> cells_;

@@ -1,6 +1,7 @@
 // Where in the program, and in which module, the nodes of this thread are being built: kept by every node, so
 // that errors and pictures can say it.
 #pragma once
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -18,9 +19,10 @@ inline void destroy(Place* place) noexcept { delete place; }
 namespace detail {
 /// What the nodes that a thread builds are marked with.
 struct Marks {
-  Place* place = nullptr;  ///< owned by the innermost scope
-  bool reverse = false;    ///< of `gradients`
-  bool forget = false;     ///< of a `checkpoint`
+  Place* place = nullptr;                       ///< owned by the innermost scope
+  const std::source_location* where = nullptr;  ///< of the node whose rule builds them; else their own line
+  bool reverse = false;                         ///< of `gradients`
+  bool forget = false;                          ///< of a `checkpoint`
 };
 extern constinit thread_local Marks marks;
 }  // namespace detail
@@ -48,15 +50,23 @@ class Scope {
 /// apart.
 class ReversePass {
  public:
-  ReversePass() : outer_(std::exchange(detail::marks.reverse, true)) {}
-  ~ReversePass() { detail::marks.reverse = outer_; }
+  ReversePass()
+      : outer_(std::exchange(detail::marks.reverse, true)),
+        outer_where_(std::exchange(detail::marks.where, nullptr)) {}
+  ~ReversePass() {
+    detail::marks.reverse = outer_;
+    detail::marks.where = outer_where_;
+  }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 
   static bool is_on() { return detail::marks.reverse; }
+  /// What is built from now on belongs to the line of this node's op.
+  static void visit(const std::source_location& where) { detail::marks.where = &where; }
 
  private:
   bool outer_;
+  const std::source_location* outer_where_;
 };
 
 }  // namespace gradweave

@@ -27,7 +27,7 @@ constexpr Index rows_limit = 240;   // and so does this much of the left one
 
 template <class T>
 struct VectorOf {
-  using type __attribute__((vector_size(vector_bytes), aligned(sizeof(T)), may_alias)) = T;
+  using type __attribute__((vector_size(vector_bytes))) = T;
 };
 template <class T>
 using Vector = typename VectorOf<T>::type;
@@ -36,14 +36,17 @@ constexpr Index lanes = vector_bytes / sizeof(T);
 template <class T>
 constexpr Index strip_width = 2 * lanes<T>;
 
-template <class T>
-Vector<T> load(const T* from) {
-  return *reinterpret_cast<const Vector<T>*>(from);
+// By memcpy, which no compiler takes for aligned.
+template <class T, class V = Vector<T>>
+V load(const T* from) {
+  V values;
+  std::memcpy(&values, from, sizeof(V));
+  return values;
 }
 template <class T>
 void store(T* to, Vector<T> values, bool add) {
-  auto& there = *reinterpret_cast<Vector<T>*>(to);
-  there = add ? there + values : values;
+  if (add) values += load(to);
+  std::memcpy(to, &values, sizeof(values));
 }
 
 // `count` elements, less than 2 `most`, in pieces of fixed size.
@@ -155,19 +158,19 @@ void pack_rows(Strided<T> b, Index depth, Index columns, T* to) {
 // The same of columns that are contiguous: transposed, four by four.
 template <class T>
 void pack_columns(Strided<T> b, Index depth, Index columns, T* to) {
-  using Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+  using Four __attribute__((vector_size(4 * sizeof(T)))) = T;
   constexpr Index width = strip_width<T>;
   const auto column = [&](Index j) { return b.data + std::min(j, columns - 1) * b.col; };
   Index l = 0;
   for (; b.row == 1 && l + 4 <= depth; l += 4) {
     for (Index j = 0; j < width; j += 4) {
-      const auto four = [&](Index s) { return *reinterpret_cast<const Four*>(column(j + s) + l); };
+      const auto four = [&](Index s) { return load<T, Four>(column(j + s) + l); };
       const Four p = four(0), q = four(1), r = four(2), s = four(3);
       const Four front_a = __builtin_shufflevector(p, q, 0, 4, 1, 5),
                  front_b = __builtin_shufflevector(r, s, 0, 4, 1, 5);
       const Four back_a = __builtin_shufflevector(p, q, 2, 6, 3, 7),
                  back_b = __builtin_shufflevector(r, s, 2, 6, 3, 7);
-      const auto put = [&](Index row, Four v) { *reinterpret_cast<Four*>(to + (l + row) * width + j) = v; };
+      const auto put = [&](Index row, Four v) { std::memcpy(to + (l + row) * width + j, &v, sizeof(v)); };
       put(0, __builtin_shufflevector(front_a, front_b, 0, 1, 4, 5));
       put(1, __builtin_shufflevector(front_a, front_b, 2, 3, 6, 7));
       put(2, __builtin_shufflevector(back_a, back_b, 0, 1, 4, 5));

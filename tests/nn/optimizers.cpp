@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/nn/layers.hpp>
 #include <gradweave/nn/losses.hpp>
@@ -281,6 +282,42 @@ TEST_CASE("a loss that was built before the last step is an error that says so",
     CHECK_THAT(error.what(), ContainsSubstring("after the last step"));
   }
   CHECK(p.value().to_vector() == std::vector<float>{0.5, 1});
+}
+
+struct Classifier : nn::Module {
+  static constexpr int line = __LINE__ + 5;
+  nn::Dense dense = child("dense", nn::Dense(4, 3));
+  Tensor loss(const Tensor& x, const Tensor& y) const {
+    const auto here = scope();
+    const Tensor logits = dense(x);
+    return nn::cross_entropy(logits, y);
+  }
+};
+
+TEST_CASE("an error in a step says which op of which operands and where, though the graph is gone",
+          "[optimizer]") {
+  const Classifier net;
+  nn::SGD sgd(net.parameters(), {});
+  const Tensor x = full({2, 4}, 0.5);
+  auto compiled = compile([&](const Tensor& y) {
+    const Tensor loss = net.loss(x, y);
+    sgd.minimize(loss);
+    return loss;
+  });
+  compiled(constant(std::vector<Index>{0, 2}));
+  for (const bool is_compiled : {false, true}) {
+    for (const Index label : {3, -1}) {
+      const Tensor y = constant(std::vector<Index>{0, label});
+      try {
+        is_compiled ? static_cast<void>(compiled(y)) : sgd.minimize(net.loss(x, y));
+        FAIL("it took the label");
+      } catch (const ValueError& error) {
+        CHECK_THAT(error.what(), ContainsSubstring("int64 (2,)"));  // at_label, or one_hot of its derivative
+        CHECK_THAT(error.what(), ContainsSubstring(std::to_string(label)));
+        CHECK_THAT(error.what(), ContainsSubstring("optimizers.cpp:" + std::to_string(Classifier::line)));
+      }
+    }
+  }
 }
 
 template <class Optimizer, class Options>
