@@ -50,22 +50,17 @@ struct Add {
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {
-    const auto input = [&](std::size_t i, Index first, Index n) {
-      return ConstBlock<T>(static_cast<const T*>(inputs[i]) + first, n);
-    };
-    if (inputs.size() <= 2) {
-      Block<T> y(output, count);
-      if (inputs.size() == 1) y = input(0, 0, count);
-      if (inputs.size() == 2) y = input(0, 0, count) + input(1, 0, count);
-      return;
+    Index first = 0;
+    for (; first + detail::piece <= count; first += detail::piece) {
+      detail::Piece<T> sum = detail::whole_piece<T>(inputs[0], first);
+      for (const void* input : inputs.subspan(1)) sum += detail::whole_piece<T>(input, first);
+      Eigen::Map<detail::Piece<T>>(output + first) = sum;
     }
-    constexpr Index piece = 64;
-    for (Index first = 0; first < count; first += piece) {
-      const Index n = std::min(piece, count - first);
-      // Not in the output itself, which may be where one of the inputs is.
-      Eigen::Array<T, Eigen::Dynamic, 1, 0, piece, 1> sum = input(0, first, n) + input(1, first, n);
-      for (std::size_t i = 2; i < inputs.size(); ++i) sum = sum + input(i, first, n);
-      Block<T>(output + first, n) = sum;
+    for (; first < count; ++first) {
+      T sum = static_cast<const T*>(inputs[0])[first];
+      for (const void* input : inputs.subspan(1))
+        sum = static_cast<T>(sum + static_cast<const T*>(input)[first]);
+      output[first] = sum;
     }
   }
   static Tensor vjp(std::size_t, const Tensor& g, std::span<const Tensor>, const Tensor&) { return g; }

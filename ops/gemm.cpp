@@ -22,8 +22,8 @@ constexpr int vector_bytes = 32, tile_rows = 6;  // 12 of 16
 #else
 constexpr int vector_bytes = 16, tile_rows = 6;
 #endif
-constexpr Index depth_limit = 512;  // of k at a time: a strip of the right operand stays in the cache
-constexpr Index rows_limit = 240;   // and so does this much of the left one
+constexpr Index depth_limit = 512;       // of k at a time: a strip of the right operand stays in the cache
+constexpr Index left_limit = 240 * 512;  // and so do this many elements of the left one
 
 template <class T>
 struct VectorOf {
@@ -187,11 +187,12 @@ void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
   constexpr Index width = strip_width<T>;
   alignas(64) T right[depth_limit * width];
   Ref<Storage> panels;
+  const Index rows_limit = left_limit / std::min(depth_limit, k) / tile_rows * tile_rows;
   for (Index i = 0; i < n; i += rows_limit) {
     for (Index l = 0; l < k; l += depth_limit) {
       Left<T> left{std::min(rows_limit, n - i), std::min(depth_limit, k - l), a.from(i, l), false};
       if (a.row == 1 && a.col != 1 && m > 2 * width) {
-        if (!panels) panels = allocate_storage(rows_limit * depth_limit * sizeof(T));
+        if (!panels) panels = allocate_storage(left_limit * sizeof(T));
         pack_left(left, reinterpret_cast<T*>(panels->data));
       }
       for (Index j = 0; j < m; j += width) {

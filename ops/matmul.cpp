@@ -132,7 +132,7 @@ struct MatMul {
     const Index m = std::max<Index>(y.shape.back(), 1), n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
     const Index k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
     if (k == 1) return std::max<Index>(4096 / m, 1);
-    constexpr Index elements = 0x10000, least = 64;
+    constexpr Index elements = 0x20000, least = 64;
     const Index rows = std::max(elements / m, least);
     return rows > n ? rows / n * n : rows;
   }

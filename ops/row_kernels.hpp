@@ -48,8 +48,12 @@ void assign(Block<T> y, const Expression& expression) {
 /// The sum of an expression's elements, pairwise.
 template <class T, class Expression>
 T sum_of(const Expression& expression) {
-  const Eigen::internal::evaluator<Expression> values(expression);
   PairwiseSum<T> total;
+  if constexpr (requires { expression.data(); }) {  // there already
+    total.add(expression.data(), expression.size());
+    return total.result();
+  }
+  const Eigen::internal::evaluator<Expression> values(expression);
   alignas(64) std::array<T, PairwiseSum<T>::leaf> leaf;
   for (Index first = 0; first < expression.size(); first += PairwiseSum<T>::leaf) {
     const Index count = std::min<Index>(PairwiseSum<T>::leaf, expression.size() - first);

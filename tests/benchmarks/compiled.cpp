@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include <gradweave/graph/compile.hpp>
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "allocations.hpp"
@@ -21,6 +22,7 @@ Tensor uniform(const Shape& shape) {
 
 // Runs `step` over and over; the first rounds fill caches.
 void run(benchmark::State& state, auto step) {
+  set_num_threads(1);
   for (int k = 0; k < 3; ++k) step();
   const std::size_t before = allocations();
   for (auto _ : state) step();

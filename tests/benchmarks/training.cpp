@@ -103,6 +103,7 @@ void hvp(benchmark::State& state) {
 BENCHMARK(hvp)->Name("gradweave/mlp784-128-10/b64/hvp_t1");
 
 void swish(benchmark::State& state) {
+  set_num_threads(1);
   const Tensor x = variable(uniform({10'000'000})), dy = evaluated(x * 0 + 1);
   const auto both = [&] {
     const Tensor y = sigmoid(x * 1.5 + 0.25) * x;
