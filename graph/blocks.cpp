@@ -203,7 +203,11 @@ void Blocks::finish(Index count) {
   for (Feed& feed : feeds_) feed.offset = places_[feed.operand].offset;
   count_ = count;
   addresses_.reserve(operands_.size());
-  for (const Operand operand : operands_) addresses_.push_back(places_[operand].data);
+  entries_.reserve(operands_.size());
+  for (const Operand operand : operands_) {
+    addresses_.push_back(places_[operand].data);
+    entries_.push_back(places_[operand]);
+  }
 }
 
 Index Blocks::grain() const {
@@ -226,7 +230,7 @@ void Blocks::lay_out_inputs(Index first, Index count, bool is_first, std::byte* 
 }
 
 void* Blocks::address(std::size_t operand, Index first, Index begin, std::byte* scratch) const {
-  const Place& place = places_[operands_[operand]];
+  const Place& place = entries_[operand];
   return place.kind == Kind::memory ? static_cast<std::byte*>(addresses_[operand]) + first * place.step
                                     : scratch + place.offset + (first - begin) * place.step;
 }
@@ -248,9 +252,8 @@ void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch
 void Blocks::run_at_once(std::byte* scratch, void* state) {
   if (base_ != scratch) {
     base_ = scratch;
-    for (std::size_t i = 0; i < operands_.size(); ++i) {
-      const Place& place = places_[operands_[i]];
-      if (place.kind != Kind::memory) addresses_[i] = scratch + place.offset;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (entries_[i].kind != Kind::memory) addresses_[i] = scratch + entries_[i].offset;
     }
   }
   for (const Instruction& instruction : instructions_) {

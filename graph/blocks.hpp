@@ -56,7 +56,7 @@ class Blocks {
   template <class F>
   void for_each_address(const F& f) {
     for (std::size_t i = 0; i < operands_.size(); ++i) {
-      if (places_[operands_[i]].kind == Kind::memory) f(operands_[i], &addresses_[i]);
+      if (entries_[i].kind == Kind::memory) f(operands_[i], &addresses_[i]);
     }
     for (Feed& feed : feeds_) f(feed.operand, &feed.data);
   }
@@ -97,6 +97,7 @@ class Blocks {
 
   std::vector<Place> places_;
   std::vector<Operand> operands_;
+  std::vector<Place> entries_;    // of the operands
   std::vector<void*> addresses_;  // of the operands: of the first element, in scratch memory if at `base_`
   std::byte* base_ = nullptr;
   std::vector<Instruction> instructions_;

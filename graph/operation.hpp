@@ -159,6 +159,15 @@ class Operand {
       static_cast<void>(Literal(number));  // exact, or an error
   }
 
+  // Member by member: to copy all of it by one instruction would mean to wait for the stores that made it.
+  Operand(const Operand& other)
+      : tensor_(other.tensor_),
+        number_(other.number_),
+        number_dtype_(other.number_dtype_),
+        where_(other.where_) {}
+  Operand& operator=(const Operand&) = default;
+  ~Operand() = default;
+
   const Tensor* tensor() const { return tensor_; }
   double number() const { return number_; }
   DType number_dtype() const { return number_dtype_; }
