@@ -51,6 +51,7 @@ struct Normalize {
       }
     });
   }
+  static Index row_cost(const Array& y, const Array&) { return y.shape.back() / 2 + 20; }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return normalize_vjp(g, x, centred, epsilon);
   }
@@ -68,6 +69,7 @@ struct NormalizeVjp {
   static constexpr std::string_view name = "normalize_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
+  static Index row_cost(const Array& dx, const Array&, const Array&) { return dx.shape.back() + 20; }
   void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
