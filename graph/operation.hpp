@@ -160,7 +160,7 @@ class Operand {
   }
 
   // Member by member: to copy all of it by one instruction would mean to wait for the stores that made it.
-  Operand(const Operand& other)
+  Operand(const Operand& other)  // NOLINT(modernize-use-equals-default)
       : tensor_(other.tensor_),
         number_(other.number_),
         number_dtype_(other.number_dtype_),

@@ -22,8 +22,8 @@ constexpr int vector_bytes = 32, tile_rows = 6;  // 12 of 16
 #else
 constexpr int vector_bytes = 16, tile_rows = 6;
 #endif
-constexpr Index depth_limit = 512;       // of k at a time: a strip of the right operand stays in the cache
-constexpr Index left_limit = 240 * 512;  // and so do this many elements of the left one
+constexpr Index depth_limit = 512;  // of k at a time: a strip of the right operand stays in the cache
+constexpr Index left_limit = Index{240} * 512;  // and so do this many elements of the left one
 
 template <class T>
 struct VectorOf {
