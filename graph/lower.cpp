@@ -112,7 +112,21 @@ class Lowering {
     if (wants_row_major) {
       for (Id& input : inputs) input = contiguous(input);
     }
+    if (passes_.simplify && op.view != nullptr) {
+      if (const Id whole = what_view_undoes(v, node.shape(), inputs[0]); whole != no_id) return whole;
+    }
     return add(v, node.shape(), inputs);
+  }
+
+  // A view that shows a buffer again as it is, such as a reshape back, is that buffer's value.
+  Id what_view_undoes(const Value& v, Dims shape, Id input) {
+    const Value& x = value(input);
+    const Value& whole = value(x.buffer);
+    const View view = view_of(v, shape, input);
+    const Dims strides(view.strides.data(), v.rank);
+    const bool same_again = x.offset + view.offset == 0 && is_row_major(shape, strides) &&
+                            Program::row_major(whole) && same(program_.shape_of(whole), shape);
+    return same_again ? x.buffer : no_id;
   }
 
   Id add(Value& v, Dims shape, std::span<Id> inputs) {

@@ -76,6 +76,19 @@ class Batch {
   RecycledVector<T> copy_;
 };
 
+// Of so few numbers that calling anything would take longer than multiplying them.
+template <class T>
+void few_products(const Rows& rows, const MatrixAt<T>& a, const MatrixAt<T>& b) {
+  T* out = rows.as<T>();
+  for (Index i = rows.first; i < rows.first + rows.count; ++i) {
+    for (Index j = 0; j < b.cols; ++j) {
+      T sum = 0;
+      for (Index l = 0; l < a.cols; ++l) sum += *a.at.from(i, l).data * *b.at.from(l, j).data;
+      *out++ = sum;
+    }
+  }
+}
+
 Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b);
 
 // op(a) op(b), where op transposes the last two axes if asked to. All four cases are closed under
@@ -103,6 +116,7 @@ struct MatMul {
     dispatch<numeric>(y.dtype, [&]<class T>() {
       if (a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major()) {
         const MatrixAt<T> l = matrix_of<T>(a, transpose_a), r = matrix_of<T>(b, transpose_b);
+        if (l.rows * l.cols * r.cols <= 16) return few_products(rows, l, r);
         return gemm(l.rows, rows.first, rows.count, l.cols, r.cols, l.at, r.at, rows.as<T>());
       }
       const Dims batch = y.shape.first(y.shape.size() - 2);
@@ -152,6 +166,8 @@ struct MatMul {
       left.push_back(inputs[0]);
       right.push_back(inputs[1]);
     }
+    std::ranges::reverse(left);  // in the order of the sequence, as its gradient is joined
+    std::ranges::reverse(right);
     return product(concat(left), concat(right), true, false);
   }
   static SamplesOf<MatMul> samples() {

@@ -165,7 +165,14 @@ Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
     piece = Tensor(piece.node()->inputs()[0]);
     end += piece.size(first.axis);
   }
-  return end == first.size ? concat(pieces, first.axis) : Tensor();
+  if (end != first.size) return {};
+  const Shape piece = pieces[0].shape();
+  if (first.axis != 0 || piece.rank() < 3) return concat(pieces, first.axis);
+  // The steps of a sequence: joined as the rows they are, as a matmul joins them.
+  std::vector<Index> rows(piece.begin() + 1, piece.end()), steps(piece.begin(), piece.end());
+  rows[0] = -1, steps[0] = first.size;
+  for (Tensor& p : pieces) p = reshape(p, Dims(rows));
+  return reshape(concat(pieces), Dims(steps));
 }
 
 Tensor permute_checked(const Operand& x, const Shape& axes) {
