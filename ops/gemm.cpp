@@ -125,15 +125,20 @@ void strip(const Left<T>& left, Strided<T> b, T* out, Index out_row, Index colum
 
 template <class T>
 void pack_left(Left<T>& left, T* to) {
-  for (Index i = 0; i < left.rows; i += tile_rows) {
-    const Index count = std::min<Index>(tile_rows, left.rows - i);
-    T* panel = to + i * left.depth;
-    for (Index l = 0; l < left.depth; ++l, panel += tile_rows) {
-      const T* from = left.a.data + i + l * left.a.col;
-      if (count == tile_rows) {
-        std::memcpy(panel, from, tile_rows * sizeof(T));
-      } else {
-        std::copy_n(from, count, panel);
+  // A few columns of k at a time: what a panel leaves of a cache line is still near when the next one comes.
+  constexpr Index near = 8;
+  for (Index first = 0; first < left.depth; first += near) {
+    const Index last = std::min(first + near, left.depth);
+    for (Index i = 0; i < left.rows; i += tile_rows) {
+      const Index count = std::min<Index>(tile_rows, left.rows - i);
+      T* panel = to + i * left.depth + first * tile_rows;
+      const T* from = left.a.data + i + first * left.a.col;
+      for (Index l = first; l < last; ++l, panel += tile_rows, from += left.a.col) {
+        if (count == tile_rows) {
+          std::memcpy(panel, from, tile_rows * sizeof(T));
+        } else {
+          std::copy_n(from, count, panel);
+        }
       }
     }
   }
