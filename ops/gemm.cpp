@@ -61,32 +61,43 @@ void store_some(T* to, const T* from, Index count, bool add) {
 
 // R rows times N vectors of columns, of which `columns` are wanted. Rows are reached from every third one,
 // for a processor adds one or two strides to a pointer at no cost; they lie side by side when `by_columns`.
+// (Operands come by reference: copies of what was just written in parts wait for all stores before.)
 template <class T, int R, int N, bool by_columns>
-void tile(Index k, Strided<T> a, Strided<T> b, T* out, Index out_row, Index columns, bool add) {
+void tile(Index k, const Strided<T>& a, const Strided<T>& b, T* out, Index out_row, Index columns, bool add) {
   constexpr int near = by_columns ? R : 3;
-  const Index step = by_columns ? 1 : a.row;
+  const Index step = by_columns ? 1 : a.row, next_left = a.col, next_right = b.row;
   std::array<const T*, (R - 1) / near + 1> left;
   for (std::size_t q = 0; q < left.size(); ++q) left[q] = a.data + near * static_cast<Index>(q) * a.row;
-  Vector<T> sum[R][N] = {};
-  for (Index l = 0; l < k; ++l, b.data += b.row) {
+  Vector<T> sum[R][N];
+#pragma GCC unroll 16
+  for (auto& row : sum) {
+    for (Vector<T>& s : row) s = Vector<T>{};
+  }
+  const T* from = b.data;
+  for (Index l = 0; l < k; ++l, from += next_right) {
     Vector<T> right[N];
-    for (int j = 0; j < N; ++j) right[j] = load(b.data + j * lanes<T>);
+    for (int j = 0; j < N; ++j) right[j] = load(from + j * lanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       const T factor = left[i / near][i % near * step];
       for (int j = 0; j < N; ++j) sum[i][j] += factor * right[j];
     }
-    for (const T*& at : left) at += a.col;
+    for (const T*& at : left) at += next_left;
   }
-  for (int i = 0; i < R; ++i, out += out_row) {
-    if (columns == N * lanes<T>) {
+  // Unrolled, for what is indexed by a variable has to lie in memory.
+  if (columns == N * lanes<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i, out += out_row) {
       for (int j = 0; j < N; ++j) store(out + j * lanes<T>, sum[i][j], add);
-    } else {
-      T row[N * lanes<T>];
-      std::memcpy(row, sum[i], sizeof(row));
-      store_some<T, N * lanes<T> / 2>(out, row, columns, add);
     }
+    return;
   }
+  T rows[R][N * lanes<T>];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    for (int j = 0; j < N; ++j) store(&rows[i][j * lanes<T>], sum[i][j], false);
+  }
+  for (int i = 0; i < R; ++i) store_some<T, N * lanes<T> / 2>(out + i * out_row, rows[i], columns, add);
 }
 
 // The left operand, `rows` by `depth`: as it lies, or panel after panel of tile_rows rows.
@@ -102,7 +113,7 @@ struct Left {
 };
 
 template <class T, int N, bool by_columns>
-void tiles(const Left<T>& left, Strided<T> b, T* out, Index out_row, Index columns, bool add) {
+void tiles(const Left<T>& left, const Strided<T>& b, T* out, Index out_row, Index columns, bool add) {
   Index i = 0;
   const auto rows_by = [&]<int R>() {
     for (; i + R <= left.rows; i += R)
@@ -116,7 +127,7 @@ void tiles(const Left<T>& left, Strided<T> b, T* out, Index out_row, Index colum
 }
 
 template <class T>
-void strip(const Left<T>& left, Strided<T> b, T* out, Index out_row, Index columns, bool add) {
+void strip(const Left<T>& left, const Strided<T>& b, T* out, Index out_row, Index columns, bool add) {
   const bool narrow = columns <= lanes<T>, by_columns = left.a.row == 1;
   const auto run = narrow ? (by_columns ? tiles<T, 1, true> : tiles<T, 1, false>)
                           : (by_columns ? tiles<T, 2, true> : tiles<T, 2, false>);
