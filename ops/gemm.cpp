@@ -67,7 +67,8 @@ void tile(Index k, const Strided<T>& a, const Strided<T>& b, T* out, Index out_r
   constexpr int near = by_columns ? R : 3;
   const Index step = by_columns ? 1 : a.row, next_left = a.col, next_right = b.row;
   std::array<const T*, (R - 1) / near + 1> left;
-  for (std::size_t q = 0; q < left.size(); ++q) left[q] = a.data + near * static_cast<Index>(q) * a.row;
+  left[0] = a.data;
+  for (std::size_t q = 1; q < left.size(); ++q) left[q] = left[q - 1] + near * a.row;
   Vector<T> sum[R][N];
 #pragma GCC unroll 16
   for (auto& row : sum) {
