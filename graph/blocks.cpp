@@ -211,7 +211,7 @@ void Blocks::finish(Index count) {
 }
 
 Index Blocks::grain() const {
-  constexpr Index work = 1 << 17;  // elements that a thread computes in some 20 us or more
+  constexpr Index work = 1 << 16;  // elements that a thread computes in some 10 us or more
   const Index elements = work / static_cast<Index>(std::max<std::size_t>(instructions_.size(), 1));
   return std::max<Index>(elements / block_, 1) * block_;
 }
@@ -264,7 +264,7 @@ void Blocks::run_at_once(std::byte* scratch, void* state) {
   if (joining_ != nullptr) joining_->add(state, addresses_[joined_], count_);
 }
 
-void Blocks::run(Index begin, Index end, std::byte* scratch, void* state) {
+void Blocks::run(Index begin, Index end, std::byte* scratch, void* state, Index panel_first) {
   if (end - begin == count_ && count_ <= block_) {
     lay_out_inputs(0, count_, true, scratch);
     return run_at_once(scratch, state);
@@ -272,7 +272,7 @@ void Blocks::run(Index begin, Index end, std::byte* scratch, void* state) {
   for (Index first = begin; first < end; first += block_) {
     const Index count = std::min(block_, end - first);
     lay_out_inputs(first, count, first == begin, scratch);
-    run_block(first, count, begin, scratch, state);
+    run_block(first, count, begin - panel_first, scratch, state);
   }
 }
 

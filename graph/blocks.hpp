@@ -62,8 +62,9 @@ class Blocks {
   }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
-  /// Elements [begin, end), given aligned scratch memory; `state` of the reduction, if there is one.
-  void run(Index begin, Index end, std::byte* scratch, void* state = nullptr);
+  /// Elements [begin, end), given aligned scratch memory, of whose panel they begin at `panel_first`; `state`
+  /// of the reduction, if there is one.
+  void run(Index begin, Index end, std::byte* scratch, void* state = nullptr, Index panel_first = 0);
 
  private:
   enum class Kind : std::uint8_t { memory, scratch, panel };

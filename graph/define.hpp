@@ -28,7 +28,7 @@
 //   are; threads and fusion come from that. Of y it reads shape and dtype only. Where the defaults do not
 //   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
 //   writing it; part_rows(y, x...), how many to compute at a time so that what uses them finds them in the
-//   cache, 256 KiB.
+//   cache, 256 KiB. With part_columns(y, x...) threads may share out the columns of all rows, see Rows.
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
@@ -392,6 +392,14 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
 }
 
 template <class Op>
+Index part_columns(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  const Op& op = as<Op>(attributes);
+  return spread(
+      [&](const auto&... x) -> decltype(op.part_columns(y, x...)) { return op.part_columns(y, x...); },
+      inputs);
+}
+
+template <class Op>
 double flops(const void* attributes, const Array& y, std::span<const Array> inputs) {
   if constexpr (requires { &Op::flops; }) {
     const Op& op = as<Op>(attributes);
@@ -486,6 +494,7 @@ constexpr Operation describe() {
       table.row_width = &row_width<Op>;
       table.row_cost = &row_cost<Op>;
       table.part_rows = &part_rows<Op>;
+      if constexpr (requires { &Op::part_columns; }) table.part_columns = &part_columns<Op>;
     } else {
       table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
         spread(

@@ -34,12 +34,15 @@ struct Array {
 };
 
 /// Some rows of an output that is seen as a matrix: those from `first` on, to be written one behind the other
-/// to `data`.
+/// to `data`. Of an op with `part_columns` perhaps not the whole rows.
 struct Rows {
   void* data = nullptr;
   Index first = 0;
   Index count = 0;
   Index width = 1;
+  Index first_column = 0;
+  Index columns = width;
+  Index stride = width;  ///< elements from one row in `data` to the next
 
   template <class T>
   T* as() const {
@@ -47,8 +50,9 @@ struct Rows {
   }
 };
 
-/// What a thread should have to do at the least, in nanoseconds: waking it takes some 5000.
-inline constexpr Index block_cost = 20'000;
+/// What a thread should have to do at the least, in nanoseconds: to hand it something takes some 1000, to
+/// wake it 5000.
+inline constexpr Index block_cost = 10'000;
 
 /// Where the checker takes an input from: uniform numbers in [low, high), whole ones for int64 and bool.
 struct Draw {
@@ -118,6 +122,9 @@ struct Operation {
   AboutRows row_width = nullptr;  ///< elements in a row
   AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
   AboutRows part_rows = nullptr;  ///< how many to compute at a time; it does not change their bits
+  /// A multiple of so many columns is what threads had better take of all rows, which must be one part of
+  /// them; 0: threads take rows.
+  AboutRows part_columns = nullptr;
   /// How many floating-point operations it takes; arrays come without data.
   double (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
   std::array<const Joining*, dtype_count>

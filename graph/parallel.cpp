@@ -87,11 +87,11 @@ void relax() {
 #endif
 }
 
-// Looks for a short while whether `ready` comes true, which is cheaper than falling asleep between the large
-// ops of one step; short, for the core may be wanted by somebody else.
+// Looks for a while whether `ready` comes true, which is cheaper than falling asleep between the large ops of
+// one step; a short while, for the core may be wanted by somebody else.
 template <class Ready>
 void linger(const Ready& ready) {
-  constexpr std::chrono::microseconds limit(30);
+  constexpr std::chrono::microseconds limit(100);
   const auto start = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < 32; ++i) {

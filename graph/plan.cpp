@@ -83,7 +83,8 @@ class Plan::Machine {
     // Of a lead that computes rows.
     Index rows = 0;
     Index width = 0;
-    Index part = 0;   // of the rows, or of the elements if there is no lead
+    Index part = 0;  // of the rows, or of the elements if there is no lead
+    Index part_columns = 0;
     Index worth = 0;  // how many threads
     bool to_panel = false;
     // What follows, over so many elements.
@@ -166,6 +167,8 @@ class Plan::Machine {
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
     e.rows = size / e.width;
     e.part = std::clamp<Index>(e.lead->part_rows(e.attributes, e.output, e.inputs), 1, e.rows);
+    if (e.part == e.rows && e.lead->part_columns != nullptr)
+      e.part_columns = e.lead->part_columns(e.attributes, e.output, e.inputs);
     e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
     if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
   }
@@ -256,6 +259,14 @@ class Plan::Machine {
       return e.lead->run(e.attributes, e.output, e.inputs);
     if (e.joining != nullptr) return run_joined(e, scratch);
     const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
+    if (threads > 1 && e.part_columns > 0) {
+      const Index parts = (e.width - 1) / e.part_columns + 1;
+      parallel_for(e.width, ((parts - 1) / threads + 1) * e.part_columns, [&](Index first, Index last) {
+        const Scratch own(e.blocks.scratch_bytes());
+        run_columns(e, first, last, own.data());
+      });
+      return;
+    }
     if (threads > 1) {
       parallel_for(length, std::min(e.part, (length - 1) / threads + 1), [&](Index first, Index last) {
         const Scratch own(e.blocks.scratch_bytes());
@@ -300,6 +311,19 @@ class Plan::Machine {
         e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
     if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
+  }
+
+  // Columns of all rows of the lead, and what follows them.
+  static void run_columns(Executable& e, Index first, Index last, std::byte* scratch) {
+    const Index columns = last - first;
+    std::byte* data = e.to_panel
+                          ? e.blocks.panel(scratch)
+                          : e.output.as<std::byte>() + first * static_cast<Index>(size_of(e.output.dtype));
+    const Rows rows{data, 0, e.rows, e.width, first, columns, e.to_panel ? columns : e.width};
+    e.lead->run_rows(e.attributes, rows, e.output, e.inputs);
+    if (e.blocks.empty()) return;
+    for (Index row = 0; row < e.rows; ++row)
+      e.blocks.run(row * e.width + first, row * e.width + last, scratch, nullptr, row * columns);
   }
 
   struct Known {

@@ -200,7 +200,7 @@ void pack_columns(Strided<T> b, Index depth, Index columns, T* to) {
 }
 
 template <class T>
-void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
+void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out, Index out_row) {
   constexpr Index width = strip_width<T>;
   alignas(64) T right[depth_limit * width];
   Ref<Storage> panels;
@@ -219,7 +219,7 @@ void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
           (b.col == 1 ? pack_rows<T> : pack_columns<T>)(strip_of_b, left.depth, columns, right);
           strip_of_b = {right, width, 1};
         }
-        strip(left, strip_of_b, out + i * m + j, m, columns, l > 0);
+        strip(left, strip_of_b, out + i * out_row + j, out_row, columns, l > 0);
       }
     }
   }
@@ -227,8 +227,8 @@ void tiled(Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
 
 // A column times a row.
 template <class T>
-void outer(Index n, Index m, Strided<T> a, const T* row, T* out) {
-  for (Index i = 0; i < n; ++i, out += m) {
+void outer(Index n, Index m, Strided<T> a, const T* row, T* out, Index out_row) {
+  for (Index i = 0; i < n; ++i, out += out_row) {
     const T factor = *a.from(i, 0).data;
     Index j = 0;
     for (; j + lanes<T> <= m; j += lanes<T>) store(out + j, factor * load(row + j), false);
@@ -289,44 +289,46 @@ void times_column(Index n, Index k, Strided<T> a, Strided<T> x, T* out) {
 }  // namespace
 
 template <class T>
-void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
-  a = a.from(first, 0);
+void gemm(Index n, Index k, Index m, const Part& part, Strided<T> a, Strided<T> b, T* out, Index out_row) {
+  const Index rows = part.rows, columns = part.columns;
+  a = a.from(part.first_row, 0);
+  b = b.from(0, part.first_column);
   constexpr Index small = 256;  // multiply-adds below which preparing anything takes longer
   if (k == 0) {                 // nothing to add up
-    std::fill_n(out, count * m, T(0));
+    for (Index i = 0; i < rows; ++i) std::fill_n(out + i * out_row, columns, T(0));
   } else if (m == 1 && (a.col == 1 || a.row == 1)) {
-    times_column(count, k, a, b, out);
+    times_column(rows, k, a, b, out);
   } else if (n == 1) {
-    b.col == 1 ? row_times(k, m, a, b, out)
-               : times_column(m, k, {b.data, b.col, b.row}, {a.data, a.col, 1}, out);
+    b.col == 1 ? row_times(k, columns, a, b, out)
+               : times_column(columns, k, {b.data, b.col, b.row}, {a.data, a.col, 1}, out);
   } else if (k == 1 && b.col == 1) {
-    outer(count, m, a, b.data, out);
+    outer(rows, columns, a, b.data, out, out_row);
   } else if (n * k * m <= small && m < 4) {
-    for (Index i = 0; i < count; ++i) {
-      for (Index j = 0; j < m; ++j) {
+    for (Index i = 0; i < rows; ++i, out += out_row) {
+      for (Index j = 0; j < columns; ++j) {
         T total = 0;
         for (Index l = 0; l < k; ++l) total += *a.from(i, l).data * *b.from(l, j).data;
-        *out++ = total;
+        out[j] = total;
       }
     }
   } else if (n * k * m <= small) {
-    for (Index i = 0; i < count; ++i, out += m) {
-      std::fill_n(out, m, T(0));
+    for (Index i = 0; i < rows; ++i, out += out_row) {
+      std::fill_n(out, columns, T(0));
       for (Index l = 0; l < k; ++l) {
         const T factor = *a.from(i, l).data;
         const T* row = b.from(l, 0).data;
-        for (Index j = 0; j < m; ++j) out[j] += factor * row[j * b.col];
+        for (Index j = 0; j < columns; ++j) out[j] += factor * row[j * b.col];
       }
     }
   } else {
     if constexpr (!std::is_integral_v<T>) {
-      if (detail::other_gemm(count, k, m, a, b, out)) return;
+      if (detail::other_gemm(rows, k, columns, a, b, out, out_row)) return;
     }
-    tiled(count, k, m, a, b, out);
+    tiled(rows, k, columns, a, b, out, out_row);
   }
 }
-template void gemm(Index, Index, Index, Index, Index, Strided<float>, Strided<float>, float*);
-template void gemm(Index, Index, Index, Index, Index, Strided<double>, Strided<double>, double*);
-template void gemm(Index, Index, Index, Index, Index, Strided<Index>, Strided<Index>, Index*);
+template void gemm(Index, Index, Index, const Part&, Strided<float>, Strided<float>, float*, Index);
+template void gemm(Index, Index, Index, const Part&, Strided<double>, Strided<double>, double*, Index);
+template void gemm(Index, Index, Index, const Part&, Strided<Index>, Strided<Index>, Index*, Index);
 
 }  // namespace gradweave

@@ -13,16 +13,22 @@ struct Strided {
   Strided from(Index i, Index j) const { return {data + i * row + j * col, row, col}; }
 };
 
-/// Rows [first, first + count) of a b, to `out`, row-major: for an (n, k) and a (k, m) matrix of float,
-/// double or int64, in each of which rows or columns are contiguous. The bits of a row do not depend on which
-/// rows are asked for with it (but may, where the build uses another library).
+/// What is wanted of a product.
+struct Part {
+  Index first_row, rows;
+  Index first_column, columns;  ///< the first of them a multiple of 32
+};
+
+/// A part of a b, to `out`, where rows begin `out_row` elements apart: for an (n, k) and a (k, m) matrix of
+/// float, double or int64, in each of which rows or columns are contiguous. The bits of an element do not
+/// depend on the part it is asked for with (but may, where the build uses another library).
 template <class T>
-void gemm(Index n, Index first, Index count, Index k, Index m, Strided<T> a, Strided<T> b, T* out);
+void gemm(Index n, Index k, Index m, const Part& part, Strided<T> a, Strided<T> b, T* out, Index out_row);
 
 namespace detail {
 /// What the build's other library does of it: false when there is none or it cannot read such strides.
-bool other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out);
-bool other_gemm(Index n, Index k, Index m, Strided<double> a, Strided<double> b, double* out);
+bool other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out, Index out_row);
+bool other_gemm(Index n, Index k, Index m, Strided<double> a, Strided<double> b, double* out, Index out_row);
 }  // namespace detail
 
 }  // namespace gradweave

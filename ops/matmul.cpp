@@ -81,7 +81,7 @@ template <class T>
 void few_products(const Rows& rows, const MatrixAt<T>& a, const MatrixAt<T>& b) {
   T* out = rows.as<T>();
   for (Index i = rows.first; i < rows.first + rows.count; ++i) {
-    for (Index j = 0; j < b.cols; ++j) {
+    for (Index j = 0; j < b.cols; ++j) {  // there is no need for threads to share out the columns
       T sum = 0;
       for (Index l = 0; l < a.cols; ++l) sum += *a.at.from(i, l).data * *b.at.from(l, j).data;
       *out++ = sum;
@@ -117,7 +117,8 @@ struct MatMul {
       if (a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major()) {
         const MatrixAt<T> l = matrix_of<T>(a, transpose_a), r = matrix_of<T>(b, transpose_b);
         if (l.rows * l.cols * r.cols <= 16) return few_products(rows, l, r);
-        return gemm(l.rows, rows.first, rows.count, l.cols, r.cols, l.at, r.at, rows.as<T>());
+        const Part part{rows.first, rows.count, rows.first_column, rows.columns};
+        return gemm(l.rows, l.cols, r.cols, part, l.at, r.at, rows.as<T>(), rows.stride);
       }
       const Dims batch = y.shape.first(y.shape.size() - 2);
       const Batch<T> left(a, batch, transpose_a), right(b, batch, transpose_b);
@@ -126,7 +127,7 @@ struct MatMul {
       for (Index row = rows.first, end = rows.first + rows.count; row < end;) {
         const MatrixAt<T> l = left[row / n], r = right[row / n];
         const Index count = std::min(n - row % n, end - row);
-        gemm(n, row % n, count, l.cols, r.cols, l.at, r.at, out);
+        gemm(n, l.cols, r.cols, {row % n, count, 0, r.cols}, l.at, r.at, out, rows.stride);
         row += count;
         out += count * rows.width;
       }
@@ -149,6 +150,13 @@ struct MatMul {
     constexpr Index elements = 0x20000, least = 64;
     const Index rows = std::max(elements / m, least);
     return rows > n ? rows / n * n : rows;
+  }
+  // Of few rows a good part of the time goes into laying out b anew: each thread does its own columns of
+  // that.
+  Index part_columns(const Array& y, const Array& a, const Array& b) const {
+    constexpr Index few = 64, least = 32;
+    const bool plain = a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major();
+    return plain && transpose_b && y.shape[0] <= few && y.shape[1] >= 2 * least ? least : 0;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);

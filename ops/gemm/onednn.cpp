@@ -25,13 +25,16 @@ struct OneThread {
 
 }  // namespace
 
-bool detail::other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out) {
+bool detail::other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out,
+                        Index out_row) {
   if (!readable(a, n, k) || !readable(b, k, m)) return false;
   const OneThread here;
   return dnnl_sgemm(a.col == 1 ? 'N' : 'T', b.col == 1 ? 'N' : 'T', n, m, k, 1, a.data,
                     a.col == 1 ? a.row : a.col, b.data, b.col == 1 ? b.row : b.col, 0, out,
-                    m) == dnnl_success;
+                    out_row) == dnnl_success;
 }
-bool detail::other_gemm(Index, Index, Index, Strided<double>, Strided<double>, double*) { return false; }
+bool detail::other_gemm(Index, Index, Index, Strided<double>, Strided<double>, double*, Index) {
+  return false;
+}
 
 }  // namespace gradweave

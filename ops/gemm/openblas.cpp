@@ -31,23 +31,25 @@ void stay_on_one_thread() {
 }
 
 template <class T>
-bool product(auto function, Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
+bool product(auto function, Index n, Index k, Index m, Strided<T> a, Strided<T> b, T* out, Index out_row) {
   const Layout<T> left(a, n, k), right(b, k, m);
-  if (!left.ok || !right.ok || std::max({n, k, m}) > std::numeric_limits<int>::max()) return false;
+  if (!left.ok || !right.ok || std::max({n, k, out_row}) > std::numeric_limits<int>::max()) return false;
   stay_on_one_thread();
   function(CblasRowMajor, left.transpose, right.transpose, static_cast<int>(n), static_cast<int>(m),
            static_cast<int>(k), T(1), a.data, left.stride, b.data, right.stride, T(0), out,
-           static_cast<int>(m));
+           static_cast<int>(out_row));
   return true;
 }
 
 }  // namespace
 
-bool detail::other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out) {
-  return product(cblas_sgemm, n, k, m, a, b, out);
+bool detail::other_gemm(Index n, Index k, Index m, Strided<float> a, Strided<float> b, float* out,
+                        Index out_row) {
+  return product(cblas_sgemm, n, k, m, a, b, out, out_row);
 }
-bool detail::other_gemm(Index n, Index k, Index m, Strided<double> a, Strided<double> b, double* out) {
-  return product(cblas_dgemm, n, k, m, a, b, out);
+bool detail::other_gemm(Index n, Index k, Index m, Strided<double> a, Strided<double> b, double* out,
+                        Index out_row) {
+  return product(cblas_dgemm, n, k, m, a, b, out, out_row);
 }
 
 }  // namespace gradweave

@@ -3,7 +3,9 @@
 
 namespace gradweave {
 
-bool detail::other_gemm(Index, Index, Index, Strided<float>, Strided<float>, float*) { return false; }
-bool detail::other_gemm(Index, Index, Index, Strided<double>, Strided<double>, double*) { return false; }
+bool detail::other_gemm(Index, Index, Index, Strided<float>, Strided<float>, float*, Index) { return false; }
+bool detail::other_gemm(Index, Index, Index, Strided<double>, Strided<double>, double*, Index) {
+  return false;
+}
 
 }  // namespace gradweave

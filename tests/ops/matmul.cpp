@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
@@ -186,6 +187,25 @@ TEST_CASE("the gradients of a product, by hand", "[ops][matmul]") {
   const auto [du, dv] = gradients(matmul(u, v), {u, v});
   CHECK(du.to_vector() == Floats{4, 5, 6});
   CHECK(dv.to_vector() == Floats{1, 2, 3});
+}
+
+TEST_CASE("however many threads share out the columns of a product, its bits are the same", "[ops][matmul]") {
+  Generator generator(3);
+  for (const Index rows : {1, 7, 64}) {
+    const Tensor x = random_normal({rows, 300}, generator), w = random_normal({517, 300}, generator);
+    const Tensor bias = random_normal({517}, generator);
+    eval(x, w, bias);
+    const auto run = [&](int threads) {
+      set_num_threads(threads);
+      const Tensor product = linear(x, w), y = sigmoid(product + bias);
+      const Tensor alone = tanh(linear(x, w * 2) + bias);  // its product is nowhere as a whole
+      eval(product, y, alone);
+      return concat({product, y, alone}, 0).to_vector();
+    };
+    const Floats one = run(1);
+    for (const int threads : {2, 3, 16}) CHECK(run(threads) == one);
+    set_num_threads(1);
+  }
 }
 
 TEST_CASE("products that do not fit", "[ops][matmul]") {
