@@ -91,6 +91,13 @@ class Blocks {
     std::size_t offset = 0;  // of the register
   };
 
+  struct Stream {  // an array that is read from memory, or written to it
+    std::uint32_t operand;
+    bool written;
+  };
+
+  void find_streams();
+  void fetch_ahead(Index first, std::ptrdiff_t instruction) const;
   void lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const;
   void* address(std::size_t operand, Index first, Index begin, std::byte* scratch) const;
   void run_block(Index first, Index count, Index begin, std::byte* scratch, void* state) const;
@@ -102,6 +109,7 @@ class Blocks {
   std::vector<void*> addresses_;  // of the operands: of the first element, in scratch memory if at `base_`
   std::byte* base_ = nullptr;
   std::vector<Instruction> instructions_;
+  std::vector<Stream> streams_;  // if they are large
   std::vector<Feed> feeds_;
   const Joining* joining_ = nullptr;
   std::size_t joined_ = 0;  // which of the operands
