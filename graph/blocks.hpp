@@ -45,7 +45,7 @@ class Blocks {
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 
-  bool empty() const { return instructions_.empty(); }
+  bool empty() const { return instructions_.empty() && joining_ == nullptr; }
   /// Elements that make a part of the work worth a thread's while: whole blocks.
   Index grain() const;
   std::size_t scratch_bytes() const { return scratch_bytes_; }

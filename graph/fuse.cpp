@@ -4,6 +4,7 @@
 // when its other inputs are there by then. A reduction to one element is the end of the step that computes
 // what it joins.
 #include <algorithm>
+#include <numeric>
 
 #include <gradweave/graph/program.hpp>
 
@@ -111,8 +112,25 @@ class Fusion {
     if (v.operation->joining[static_cast<std::size_t>(x.dtype)] == nullptr || g == no_id || count < 2)
       return no_id;
     const Step& step = groups_[g].step;
-    const bool has_room = step.lead == no_id && step.reduction == no_id && groups_[g].late == v.late;
-    return has_room && !v.again && takes(g, v, count) ? g : no_id;
+    const bool has_room = step.reduction == no_id && groups_[g].late == v.late && !v.again;
+    if (!has_room || !takes(g, v, count)) return no_id;
+    return step.lead == no_id || is_joined_by_one(step.lead, v) ? g : no_id;
+  }
+
+  // Whether the rows of a lead can be joined as they come, and are too little work for several threads, for
+  // those could not share it out then.
+  bool is_joined_by_one(Id lead, const Value& reduction) const {
+    const Value& v = program_.values[lead];
+    const Operation& op = *v.operation;
+    const Array y = program_.array_of(v);
+    std::vector<Array> inputs;
+    for (const Id input : program_.inputs_of(v)) inputs.push_back(program_.array_of(program_.values[input]));
+    const Index width = op.row_width(v.attributes, y, inputs), rows = y.size() / width;
+    const Value& x = program_.values[program_.inputs_of(reduction)[0]];
+    const Joining& joining = *reduction.operation->joining[static_cast<std::size_t>(x.dtype)];
+    const Index part = op.part_rows(v.attributes, y, inputs);
+    return rows * op.row_cost(v.attributes, y, inputs) < 2 * block_cost &&
+           (part >= rows || part >= rows_to_join(joining, width));
   }
 
   std::uint32_t choose(const Value& v, Index count) {
@@ -174,6 +192,10 @@ class Fusion {
 };
 
 }  // namespace
+
+Index rows_to_join(const Joining& joining, Index width) {
+  return joining.leaf / std::gcd(joining.leaf, width);
+}
 
 std::vector<Step> fuse(const Program& program, const Passes& passes) { return Fusion(program, passes).run(); }
 

@@ -122,11 +122,15 @@ class Plan::Machine {
     e.first = step.lead != no_id ? step.lead : step.members.empty() ? no_id : step.members[0];
     find_last_readers(step);
     sources_.clear();
+    if (step.reduction != no_id) {
+      const Id joined = program_.inputs_of(value(step.reduction))[0];
+      e.joining = value(step.reduction).operation->joining[static_cast<std::size_t>(value(joined).dtype)];
+    }
     if (step.lead != no_id) add_lead(e, step.lead);
     for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
     if (step.reduction != no_id) add_reduction(e, step.reduction);
-    if (!step.members.empty()) {
-      e.count = numel(program_.shape_of(value(step.members[0])));
+    if (!step.members.empty() || step.reduction != no_id) {
+      e.count = numel(program_.shape_of(value(e.first)));
       e.blocks.finish(e.count);
       e.blocks.for_each_address([&](Blocks::Operand operand, void** pointer) {
         uses_.push_back({sources_[operand].buffer, sources_[operand].offset, pointer});
@@ -167,6 +171,10 @@ class Plan::Machine {
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
     e.rows = size / e.width;
     e.part = std::clamp<Index>(e.lead->part_rows(e.attributes, e.output, e.inputs), 1, e.rows);
+    if (e.joining != nullptr && e.part < e.rows) {
+      const Index together = rows_to_join(*e.joining, e.width);
+      e.part = e.part / together * together;
+    }
     if (e.part == e.rows && e.lead->part_columns != nullptr)
       e.part_columns = e.lead->part_columns(e.attributes, e.output, e.inputs);
     e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
@@ -210,7 +218,6 @@ class Plan::Machine {
   void add_reduction(Executable& e, Id id) {
     const Value& v = value(id);
     const Id input = program_.inputs_of(v)[0];
-    e.joining = v.operation->joining[static_cast<std::size_t>(value(input).dtype)];
     e.blocks.add_reduction(*e.joining, operand(e, input, program_.shape_of(value(input))));
     uses_.push_back({id, 0, &e.joined});
   }
@@ -279,8 +286,16 @@ class Plan::Machine {
     }
   }
 
-  // Every thread joins what it computes, piece by piece; the pieces are joined in their order.
+  // Every thread joins what it computes, piece by piece; the pieces are joined in their order. The rows of a
+  // lead are joined by one.
   static void run_joined(Executable& e, std::byte* scratch) {
+    if (e.lead != nullptr) {
+      RecycledVector<std::byte> state(e.joining->bytes);
+      e.joining->begin(state.data());
+      for (Index first = 0; first < e.rows; first += e.part)
+        run_part(e, first, std::min(e.rows, first + e.part), scratch, state.data());
+      return e.joining->finish(state.data(), e.joined);
+    }
     const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
     const Index part = threads > 1 ? e.part : e.count;
     RecycledVector<std::byte> states(static_cast<std::size_t>((e.count - 1) / part + 1) * e.joining->bytes);
@@ -304,13 +319,13 @@ class Plan::Machine {
   }
 
   // Rows of the lead and what follows them; without a lead, elements.
-  static void run_part(Executable& e, Index first, Index last, std::byte* scratch) {
+  static void run_part(Executable& e, Index first, Index last, std::byte* scratch, void* state = nullptr) {
     if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
     const auto element = static_cast<Index>(size_of(e.output.dtype));
     std::byte* data =
         e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
     e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
-    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch);
+    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch, state);
   }
 
   // Columns of all rows of the lead, and what follows them.

@@ -81,13 +81,17 @@ class Program {
   std::vector<Index> sizes_;  // shapes and strides
 };
 
-/// What runs as one: a kernel or none, then elementwise ops over its output, then, where there is no kernel,
-/// one reduction of all elements of one of them.
+/// What runs as one: a kernel or none, then elementwise ops over its output, then perhaps one reduction of
+/// all elements of one of them.
 struct Step {
   Id lead = no_id;
   std::vector<Id> members;
   Id reduction = no_id;
 };
+
+/// How many rows of a lead have to be computed together so that a reduction can join them: they fill its
+/// leaves.
+Index rows_to_join(const Joining& joining, Index width);
 
 /// The structure is that of the snapshot, and outlives the program, which refers to its attributes.
 Program lower(const Snapshot& snapshot, const Structure& structure, const Passes& passes);

@@ -186,9 +186,11 @@ TEST_CASE("a reduction to one element ends the step of what it joins", "[plan]")
   CHECK(steps({sum(square(a - b))}) == 1);
   CHECK(Planned({max(exp(a))}).plan->bytes() == 0);
   CHECK(mean(square(a - b)).item() == Approx((0 + 4 + 1 + 9) / 4.0));
-  CHECK(steps({sum(matmul(a, b))}) == 2);         // a kernel computes whole rows
-  CHECK(steps({sum(exp(a), {1})}) == 2);          // more than one element
-  CHECK(steps({sum(exp(a)), max(exp(a))}) == 2);  // one for each step
+  CHECK(steps({sum(matmul(a, b))}) == 1);
+  CHECK(steps({sum(square(matmul(a, b)))}) == 1);
+  CHECK(steps({sum(matmul(ones({300, 300}), ones({300, 300})))}) == 2);  // threads share out the rows
+  CHECK(steps({sum(exp(a), {1})}) == 2);                                 // more than one element
+  CHECK(steps({sum(exp(a)), max(exp(a))}) == 2);                         // one for each step
   // What reads the result waits for all of it, also where it reads what was joined.
   const Floats shares = (exp(a) / sum(exp(a))).to_vector();
   CHECK(shares[3] == Approx(0.6439142599));  // softmax of 1, 2, 3, 4
@@ -225,6 +227,35 @@ TEST_CASE("reductions at the end of a step have the bits of those that stand alo
   const Tensor with_nan = constant({1, std::nanf(""), 3});
   CHECK(std::isnan(max(with_nan * 2).item()));
   CHECK(sum(exp(constant(Floats{}))).item() == 0);
+}
+
+TEST_CASE("a reduction at the end of a kernel's step has the bits of one that stands alone", "[plan]") {
+  Passes apart;
+  apart.fuse = false;
+  Generator generator(1);
+  const auto random = [&](const Shape& shape) {
+    Tensor x = random_normal(shape, generator);
+    eval(x);
+    return x;
+  };
+  // Of the outer products (k = 1) few rows are computed at a time.
+  for (const Index k : {1, 3}) {
+    for (const Index width : {1, 3, 24, 128, 200, 256}) {
+      for (const Index rows : {2, 37, 300}) {
+        INFO(rows << " " << k << " " << width);
+        const Tensor a = random({rows, k}), b = random({k, width});
+        const auto results = [&] {
+          const Tensor kept = matmul(a, b);
+          const Tensor all[] = {sum(sigmoid(matmul(a, b + 1))), max(matmul(a, b - 1)), sum(kept)};
+          eval(all[0], all[1], all[2], kept);
+          return Floats{all[0].item(), all[1].item(), all[2].item()};
+        };
+        const Floats together = results();
+        const WithPasses with(apart);
+        CHECK(results() == together);
+      }
+    }
+  }
 }
 
 TEST_CASE("memory is used again after its last reader", "[plan]") {
