@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include <gradweave/graph/blocks.hpp>
+#include <gradweave/graph/executable.hpp>
 #include <gradweave/graph/memory.hpp>
-#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/profile.hpp>
 
 namespace gradweave {
@@ -52,7 +51,7 @@ class Plan::Machine {
     const Scratch scratch(scratch_bytes_);
     for (Executable& e : executables_) {
       running_ = e.first;
-      run(e, scratch.data());
+      e.run(scratch.data());
       after_step();
     }
   }
@@ -73,27 +72,6 @@ class Plan::Machine {
   struct Slot {
     void** pointer;
     Index offset;
-  };
-  struct Executable {
-    Id first = no_id;                 // what it computes, or some of it
-    const Operation* lead = nullptr;  // a kernel, or none
-    const void* attributes = nullptr;
-    Array output;
-    std::vector<Array> inputs;
-    // Of a lead that computes rows.
-    Index rows = 0;
-    Index width = 0;
-    Index part = 0;  // of the rows, or of the elements if there is no lead
-    Index part_columns = 0;
-    Index worth = 0;  // how many threads
-    bool to_panel = false;
-    // What follows, over so many elements.
-    Index count = 0;
-    Blocks blocks;
-    const Joining* joining = nullptr;  // of the reduction at the end
-    void* joined = nullptr;            // its result
-
-    Index length() const { return lead != nullptr ? rows : count; }
   };
   struct Use {  // an address that is needed
     Id buffer;
@@ -258,87 +236,6 @@ class Plan::Machine {
     operands_ = {};
     laid_out_ = {};
     last_reader_ = {};
-  }
-
-  // Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
-  static void run(Executable& e, std::byte* scratch) {
-    if (e.lead != nullptr && e.lead->run_rows == nullptr)
-      return e.lead->run(e.attributes, e.output, e.inputs);
-    if (e.joining != nullptr) return run_joined(e, scratch);
-    const Index length = e.length(), threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
-    if (threads > 1 && e.part_columns > 0) {
-      const Index parts = (e.width - 1) / e.part_columns + 1;
-      parallel_for(e.width, ((parts - 1) / threads + 1) * e.part_columns, [&](Index first, Index last) {
-        const Scratch own(e.blocks.scratch_bytes());
-        run_columns(e, first, last, own.data());
-      });
-      return;
-    }
-    if (threads > 1) {
-      parallel_for(length, std::min(e.part, (length - 1) / threads + 1), [&](Index first, Index last) {
-        const Scratch own(e.blocks.scratch_bytes());
-        run_part(e, first, last, own.data());
-      });
-      return;
-    }
-    for (Index first = 0; first < length; first += e.part) {
-      run_part(e, first, std::min(length, first + e.part), scratch);
-    }
-  }
-
-  // Every thread joins what it computes, piece by piece; the pieces are joined in their order. The rows of a
-  // lead are joined by one.
-  static void run_joined(Executable& e, std::byte* scratch) {
-    if (e.lead != nullptr) {
-      RecycledVector<std::byte> state(e.joining->bytes);
-      e.joining->begin(state.data());
-      for (Index first = 0; first < e.rows; first += e.part)
-        run_part(e, first, std::min(e.rows, first + e.part), scratch, state.data());
-      return e.joining->finish(state.data(), e.joined);
-    }
-    const Index threads = e.worth > 1 ? std::min<Index>(e.worth, get_num_threads()) : 1;
-    const Index part = threads > 1 ? e.part : e.count;
-    RecycledVector<std::byte> states(static_cast<std::size_t>((e.count - 1) / part + 1) * e.joining->bytes);
-    const auto state = [&](Index first) {
-      return states.data() + static_cast<std::size_t>(first / part) * e.joining->bytes;
-    };
-    const auto run_part = [&](Index first, Index last, std::byte* own) {
-      e.joining->begin(state(first));
-      e.blocks.run(first, last, own, state(first));
-    };
-    if (threads > 1) {
-      parallel_for(e.count, part, [&](Index first, Index last) {
-        const Scratch own(e.blocks.scratch_bytes());
-        run_part(first, last, own.data());
-      });
-    } else {
-      run_part(0, e.count, scratch);
-    }
-    for (Index first = part; first < e.count; first += part) e.joining->append(state(0), state(first));
-    e.joining->finish(state(0), e.joined);
-  }
-
-  // Rows of the lead and what follows them; without a lead, elements.
-  static void run_part(Executable& e, Index first, Index last, std::byte* scratch, void* state = nullptr) {
-    if (e.lead == nullptr) return e.blocks.run(first, last, scratch);
-    const auto element = static_cast<Index>(size_of(e.output.dtype));
-    std::byte* data =
-        e.to_panel ? e.blocks.panel(scratch) : e.output.as<std::byte>() + first * e.width * element;
-    e.lead->run_rows(e.attributes, {data, first, last - first, e.width}, e.output, e.inputs);
-    if (!e.blocks.empty()) e.blocks.run(first * e.width, last * e.width, scratch, state);
-  }
-
-  // Columns of all rows of the lead, and what follows them.
-  static void run_columns(Executable& e, Index first, Index last, std::byte* scratch) {
-    const Index columns = last - first;
-    std::byte* data = e.to_panel
-                          ? e.blocks.panel(scratch)
-                          : e.output.as<std::byte>() + first * static_cast<Index>(size_of(e.output.dtype));
-    const Rows rows{data, 0, e.rows, e.width, first, columns, e.to_panel ? columns : e.width};
-    e.lead->run_rows(e.attributes, rows, e.output, e.inputs);
-    if (e.blocks.empty()) return;
-    for (Index row = 0; row < e.rows; ++row)
-      e.blocks.run(row * e.width + first, row * e.width + last, scratch, nullptr, row * columns);
   }
 
   struct Known {
