@@ -83,6 +83,10 @@ Tensor add_node(const Operation& op, const void* attributes, std::span<Node* con
     const Spec spec = infer(op, attributes, inputs);
     return make_node(op, attributes, inputs, spec.shape, spec.dtype);
   }
+  for (const Node* input : inputs.last(op.numbers)) {
+    if (numel(input->shape()) != 1)
+      throw ShapeError(fmt::format("{} is not a single number", to_string(input->shape())));
+  }
   const DType dtype = op.block_result[static_cast<std::size_t>(common)];
   if (const Node* most = widest(inputs)) return make_node(op, attributes, inputs, most->shape(), dtype);
   Shape shape(inputs[0]->shape());

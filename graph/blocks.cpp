@@ -111,14 +111,16 @@ BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs) {
   return op.block[static_cast<std::size_t>(dtype)];
 }
 
-void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
+void run_elementwise(const Operation& op, const void* attributes, const Array& y,
                      std::span<const Array> inputs) {
   Blocks blocks;
   std::vector<Blocks::Operand> operands;
-  for (const Array& x : inputs) operands.push_back(blocks.add_input(x, y.shape));
+  for (const Array& x : inputs.first(inputs.size() - op.numbers))
+    operands.push_back(blocks.add_input(x, y.shape));
+  for (const Array& x : inputs.last(op.numbers)) operands.push_back(blocks.add_number(x));
   const Blocks::Operand output = blocks.add_array(y.dtype);
   blocks.set_data(output, y.as<std::byte>());
-  blocks.add_instruction(kernel, attributes, operands, output);
+  blocks.add_instruction(block_kernel(op, inputs), attributes, operands, output);
   blocks.finish(y.size());
   const Scratch scratch(blocks.scratch_bytes());
   blocks.run(0, y.size(), scratch.data());
@@ -144,6 +146,11 @@ Blocks::Operand Blocks::add_input(const Array& x, Dims shape) {
   feed.operand = operand;
   feeds_.push_back(feed);
   return operand;
+}
+
+Blocks::Operand Blocks::add_number(const Array& x) {
+  places_.push_back({.data = x.as<std::byte>(), .kind = Kind::memory, .step = 0});
+  return static_cast<Operand>(places_.size() - 1);
 }
 
 Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
@@ -219,7 +226,8 @@ void Blocks::find_streams() {
     for (std::uint32_t i = 0; i <= instruction.input_count; ++i) {
       const std::uint32_t at = instruction.first_operand + i;
       const auto same = [&](const Stream& s) { return operands_[s.operand] == operands_[at]; };
-      if (entries_[at].kind != Kind::memory || std::ranges::any_of(streams_, same)) continue;
+      const bool streamed = entries_[at].kind == Kind::memory && entries_[at].step != 0;
+      if (!streamed || std::ranges::any_of(streams_, same)) continue;
       streams_.push_back({at, i == instruction.input_count});
       bytes += count_ * entries_[at].step;
     }

@@ -17,8 +17,8 @@ void gather(const Array& from, Index first, Index count, void* to);
 /// The kernel for inputs of these dtypes: it is the first one without a fixed dtype that decides.
 BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs);
 
-/// Runs the kernel of an elementwise op over the row-major `y`; the inputs have y's shape or broadcast to it.
-void run_elementwise(BlockKernel kernel, const void* attributes, const Array& y,
+/// Runs an elementwise op over the row-major `y`; the inputs have y's shape or broadcast to it.
+void run_elementwise(const Operation& op, const void* attributes, const Array& y,
                      std::span<const Array> inputs);
 
 /// Elementwise ops over the same number of elements, to be run one after the other over each block.
@@ -30,6 +30,8 @@ class Blocks {
   Operand add_array(DType dtype);
   /// An array that has `shape` or broadcasts to it, laid out for the ops if need be.
   Operand add_input(const Array& x, Dims shape);
+  /// A single element, read where it lies.
+  Operand add_number(const Array& x);
   /// What exists only within a block; `fresh`: in memory that nothing else has used.
   Operand add_register(DType dtype, bool fresh = false);
   /// A register whose value nobody reads after the instructions that were added: the next one may use it.

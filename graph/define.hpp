@@ -18,7 +18,8 @@
 //
 // - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
 //   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
-//   condition) a dtype of their own.
+//   condition) a dtype of their own, `numbers` says how many of the last ones are always single elements
+//   (such as a learning rate), which then stay in a register.
 // - view: infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides) moves no data. It may
 //   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
 // - kernel: infer(Spec...) and forward(const Array& y, const Array& x...), anything else, on row-major
@@ -253,6 +254,35 @@ Piece<T> last_piece(const void* data, Index first, Index count) {
   return values;
 }
 
+// An input as the kernel reads it: piece by piece, or one number again and again.
+template <class T>
+struct Elements {
+  const void* data;
+  Eigen::Map<const Piece<T>> whole(Index first) const { return whole_piece<T>(data, first); }
+  Piece<T> last(Index first, Index count) const { return last_piece<T>(data, first, count); }
+  Piece<T> one(Index first) const { return Piece<T>::Constant(static_cast<const T*>(data)[first]); }
+};
+template <class T>
+struct Number {
+  explicit Number(const void* data) : value(Piece<T>::Constant(*static_cast<const T*>(data))) {}
+  const Piece<T>& whole(Index) const { return value; }
+  const Piece<T>& last(Index, Index) const { return value; }
+  const Piece<T>& one(Index) const { return value; }
+  Piece<T> value;
+};
+
+template <class Op>
+constexpr std::size_t numbers_of() {
+  if constexpr (requires { Op::numbers; }) {
+    return Op::numbers;
+  } else {
+    return 0;
+  }
+}
+template <class Op, class T, std::size_t I>
+using Reader = std::conditional_t<(I + numbers_of<Op>() < elementwise_arity<Op>()), Elements<Input<Op, T, I>>,
+                                  Number<Input<Op, T, I>>>;
+
 template <class Op, class T, std::size_t... I>
 constexpr auto result_type(std::index_sequence<I...>) {
   using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
@@ -267,20 +297,21 @@ template <class Op, class T, std::size_t... I>
 void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
                 std::index_sequence<I...>) {
   using R = Result<Op, T>;
+  const std::tuple<Reader<Op, T, I>...> readers{Reader<Op, T, I>{inputs[I]}...};
   Index first = 0;
   for (; first + piece <= count; first += piece) {
-    const Piece<R> y = op.forward(whole_piece<Input<Op, T, I>>(inputs[I], first)...);
+    const Piece<R> y = op.forward(std::get<I>(readers).whole(first)...);
     Eigen::Map<Piece<R>>(output + first) = y;
   }
   if (first == count) return;
-  if (count - first == 1) {  // a number: never through memory
-    const auto number = std::make_tuple(Piece<Input<Op, T, I>>(
-        Piece<Input<Op, T, I>>::Constant(static_cast<const Input<Op, T, I>*>(inputs[I])[first]))...);
-    const Piece<R> y = op.forward(std::get<I>(number)...);
+  using Pieces = std::tuple<Piece<Input<Op, T, I>>...>;
+  if (count - first == 1) {  // never through memory
+    const Pieces one{std::get<I>(readers).one(first)...};
+    const Piece<R> y = op.forward(std::get<I>(one)...);
     output[first] = y[0];
     return;
   }
-  const auto last = std::make_tuple(last_piece<Input<Op, T, I>>(inputs[I], first, count - first)...);
+  const Pieces last{std::get<I>(readers).last(first, count - first)...};
   const Piece<R> y = op.forward(std::get<I>(last)...);
   std::copy_n(y.data(), count - first, output + first);
 }
@@ -473,6 +504,7 @@ constexpr Operation describe() {
 
   if constexpr (ElementwiseOp<Op>) {
     table.elementwise = true;
+    table.numbers = numbers_of<Op>();
     add_block<Op, bool>(table);
     add_block<Op, Index>(table);
     add_block<Op, float>(table);

@@ -263,8 +263,7 @@ class Lowering {
     }
     if (one) y.shape = {};
     if (op.elementwise) {
-      run_elementwise(block_kernel(op, {inputs.data(), inputs.size()}), v.attributes, y,
-                      {inputs.data(), inputs.size()});
+      run_elementwise(op, v.attributes, y, {inputs.data(), inputs.size()});
     } else if (op.run_rows != nullptr && y.size() != 0) {
       const Index width = op.row_width(v.attributes, y, {inputs.data(), inputs.size()});
       op.run_rows(v.attributes, {y.data, 0, y.size() / width, width}, y, {inputs.data(), inputs.size()});

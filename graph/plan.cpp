@@ -163,9 +163,11 @@ class Plan::Machine {
     const Value& v = value(id);
     inputs_.clear();
     arrays_.clear();
-    for (const Id input : program_.inputs_of(v)) {
-      inputs_.push_back(operand(e, input, program_.shape_of(v)));
-      arrays_.push_back(program_.array_of(value(input)));
+    const std::span<const Id> inputs = program_.inputs_of(v);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const bool number = i + v.operation->numbers >= inputs.size();
+      inputs_.push_back(number ? this->number(e, inputs[i]) : operand(e, inputs[i], program_.shape_of(v)));
+      arrays_.push_back(program_.array_of(value(inputs[i])));
     }
     // Its own result may go where an input of the same size was: element for element it is read before.
     const auto release_inputs = [&](bool of_same_size) {
@@ -211,6 +213,14 @@ class Plan::Machine {
     const Blocks::Operand operand = e.blocks.add_input(program_.array_of(x), shape);
     note_source(operand, {x.buffer, x.offset});
     known = {number(), operand, shape};
+    return operand;
+  }
+
+  Blocks::Operand number(Executable& e, Id input) {
+    const Value& x = value(input);
+    if (is_scratch(x.buffer)) return operands_[x.buffer].operand;
+    const Blocks::Operand operand = e.blocks.add_number(program_.array_of(x));
+    note_source(operand, {x.buffer, x.offset});
     return operand;
   }
 

@@ -14,6 +14,7 @@ typename A::Scalar as_scalar(const A&, double value) {
 struct SgdUpdate {
   static constexpr std::string_view name = "sgd_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t numbers = 1;
   static auto forward(const auto& p, const auto& g, const auto& rate) { return p - rate * g; }
   static Samples samples() {
     return {{gradweave::uniform(-2, 2), gradweave::uniform(-2, 2), gradweave::uniform(0, 1, {})}};
@@ -24,6 +25,7 @@ struct NesterovUpdate {
   double momentum;
   static constexpr std::string_view name = "nesterov_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t numbers = 1;
   auto forward(const auto& p, const auto& g, const auto& velocity, const auto& rate) const {
     return p - rate * (g + as_scalar(p, momentum) * velocity);
   }
@@ -39,6 +41,7 @@ struct AdamUpdate {
   double weight_decay;
   static constexpr std::string_view name = "adam_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t numbers = 1;
   auto forward(const auto& p, const auto& mean, const auto& mean_square, const auto& rate) const {
     return p - rate * (as_scalar(p, weight_decay) * p + mean / (mean_square.sqrt() + as_scalar(p, epsilon)));
   }
@@ -62,6 +65,7 @@ struct VelocityUpdate {
 struct MeanUpdate {
   static constexpr std::string_view name = "mean_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t numbers = 1;
   static auto forward(const auto& mean, const auto& g, const auto& share) {
     return mean + share * (g - mean);
   }
@@ -73,6 +77,7 @@ struct MeanUpdate {
 struct MeanSquareUpdate {
   static constexpr std::string_view name = "mean_square_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t numbers = 1;
   static auto forward(const auto& mean, const auto& g, const auto& share) {
     return mean + share * (g * g - mean);
   }
