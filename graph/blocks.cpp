@@ -193,11 +193,14 @@ void Blocks::add_reduction(const Joining& joining, Operand input) {
 }
 
 void Blocks::finish(Index count) {
+  count_ = count;
+  find_streams();
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
-  // first cache.
+  // first cache, and for what comes from memory to come bit by bit.
   constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = 64;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
-  block_ = static_cast<Index>(std::clamp<std::size_t>(fitting, 128, 512));
+  const bool alone = instructions_.size() == 1 && streams_.empty();
+  block_ = static_cast<Index>(std::clamp<std::size_t>(fitting, 128, alone ? 4096 : 512));
   if (joining_ != nullptr) block_ = std::max(block_ / joining_->leaf, Index{1}) * joining_->leaf;
   block_ = std::min(block_, std::max<Index>(count, 1));
   // One line more than fits a power of two: registers that begin at the same place of a page evict one
@@ -208,14 +211,12 @@ void Blocks::finish(Index count) {
   for (Place& place : places_)
     place.offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
   for (Feed& feed : feeds_) feed.offset = places_[feed.operand].offset;
-  count_ = count;
   addresses_.reserve(operands_.size());
   entries_.reserve(operands_.size());
   for (const Operand operand : operands_) {
     addresses_.push_back(places_[operand].data);
     entries_.push_back(places_[operand]);
   }
-  find_streams();
 }
 
 // What lies in memory, each array once, if that is too much for a cache.
@@ -226,10 +227,10 @@ void Blocks::find_streams() {
     for (std::uint32_t i = 0; i <= instruction.input_count; ++i) {
       const std::uint32_t at = instruction.first_operand + i;
       const auto same = [&](const Stream& s) { return operands_[s.operand] == operands_[at]; };
-      const bool streamed = entries_[at].kind == Kind::memory && entries_[at].step != 0;
-      if (!streamed || std::ranges::any_of(streams_, same)) continue;
+      const Place& place = places_[operands_[at]];
+      if (place.kind != Kind::memory || place.step == 0 || std::ranges::any_of(streams_, same)) continue;
       streams_.push_back({at, i == instruction.input_count});
-      bytes += count_ * entries_[at].step;
+      bytes += count_ * place.step;
     }
   }
   if (bytes < near_bytes) streams_.clear();
