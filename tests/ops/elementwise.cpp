@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include <gradweave/graph/define.hpp>
+#include <gradweave/graph/gradcheck.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
@@ -312,6 +314,40 @@ TEST_CASE("where hands the cotangent to the side that was taken", "[ops]") {
   const auto [da, db] = gradients(sum(where(constant({1, 0}, DType::bool_), a, b)), {a, b});
   CHECK(da.to_vector() == std::vector<float>{1, 0});
   CHECK(db.to_vector() == std::vector<float>{0, 1});
+}
+
+struct Blend {
+  static constexpr std::string_view name = "blend";
+  static constexpr std::size_t numbers = 1;
+  static auto forward(const auto& a, const auto& b, const auto& share) { return a + share * (b - a); }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& share,
+                    const Tensor&) {
+    return i == 0 ? g * (1 - share) : i == 1 ? g * share : sum(g * (b - a));
+  }
+  static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3}), uniform(0, 1, {})}}; }
+};
+
+TEST_CASE("an op may ask for inputs that are single numbers", "[ops]") {
+  const auto blend = [](const Operand& a, const Operand& b, const Operand& share) {
+    return apply<Blend>(a, b, share);
+  };
+  const GradcheckReport report = check_operation(operation_of<Blend>());
+  INFO(report.message);
+  CHECK(report.ok);
+  for (const Index n : {0, 1, 2, 16, 17, 5000}) {
+    INFO(n);
+    const Tensor a = arange(n, f32), b = a * 3 + 1;
+    // The number is given, computed beforehand, and computed together with what it serves.
+    const Tensor half = constant(0.5), computed = half * half + 0.25;
+    const std::vector<float> expected = ((a + b) / 2).to_vector();
+    CHECK(blend(a, b, half).to_vector() == expected);
+    CHECK(blend(a, b, 0.5).to_vector() == expected);
+    CHECK(blend(a, b, computed).to_vector() == expected);
+    if (n > 0) CHECK(blend(a, b, select(a * 0 + 1, 0, 0) / 2).to_vector() == expected);
+    CHECK(blend(blend(a, b, half), blend(a, b, computed), computed).to_vector() == expected);
+  }
+  CHECK_THROWS_AS(blend(ones({3}), ones({3}), ones({3})), ShapeError);
+  CHECK(blend(ones({3}), zeros({3}), constant({0.25})).to_vector() == std::vector<float>(3, 0.75));
 }
 
 TEST_CASE("at a tie, maximum and minimum share the cotangent", "[ops]") {
