@@ -7,7 +7,9 @@
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/parallel.hpp>
 #include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/storage.hpp>
 
 namespace gradweave {
 namespace {
@@ -124,17 +126,20 @@ struct Concat {
   }
   void forward(const Array& y, std::span<const Array> parts) const {
     const auto at = static_cast<std::size_t>(axis);
-    const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at));
     const auto element = static_cast<Index>(size_of(y.dtype));
-    Index offset = 0;
-    for (const Array& part : parts) {
-      const Index run = numel(part.shape.subspan(at));
-      for (Index o = 0; o < outer; ++o) {
-        std::copy_n(part.as<std::byte>() + o * run * element, run * element,
-                    y.as<std::byte>() + (o * row + offset) * element);
+    const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at)) * element;
+    RecycledVector<Index> offsets{0};
+    for (const Array& part : parts)
+      offsets.push_back(offsets.back() + numel(part.shape.subspan(at)) * element);
+    constexpr Index worth = Index{1} << 18U;  // bytes for each thread
+    const auto count = static_cast<Index>(parts.size());
+    parallel_for(count, worth * count / std::max<Index>(outer * row, 1) + 1, [&](Index first, Index last) {
+      for (auto p = static_cast<std::size_t>(first); p < static_cast<std::size_t>(last); ++p) {
+        const Index run = offsets[p + 1] - offsets[p];
+        for (Index o = 0; o < outer; ++o)
+          std::copy_n(parts[p].as<std::byte>() + o * run, run, y.as<std::byte>() + o * row + offsets[p]);
       }
-      offset += run;
-    }
+    });
   }
   Tensor vjp(std::size_t i, const Tensor& g, std::span<const Tensor> parts, const Tensor&) const {
     Index start = 0;
