@@ -270,7 +270,8 @@ void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch
       at[i] = address(instruction.first_operand + i, first, begin, scratch);
     instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
                        count);
-    if (!streams_.empty()) fetch_ahead(first + block_, &instruction - instructions_.data());
+    if (!streams_.empty() && first + block_ < count_)
+      fetch_ahead(first + block_, &instruction - instructions_.data());
   }
   if (joining_ != nullptr) joining_->add(state, address(joined_, first, begin, scratch), count);
 }

@@ -80,11 +80,12 @@ class Batch {
 template <class T>
 void few_products(const Rows& rows, const MatrixAt<T>& a, const MatrixAt<T>& b) {
   T* out = rows.as<T>();
-  for (Index i = rows.first; i < rows.first + rows.count; ++i) {
-    for (Index j = 0; j < b.cols; ++j) {  // there is no need for threads to share out the columns
+  for (Index i = rows.first; i < rows.first + rows.count; ++i, out += rows.stride) {
+    for (Index j = 0; j < rows.columns; ++j) {
       T sum = 0;
-      for (Index l = 0; l < a.cols; ++l) sum += *a.at.from(i, l).data * *b.at.from(l, j).data;
-      *out++ = sum;
+      for (Index l = 0; l < a.cols; ++l)
+        sum += *a.at.from(i, l).data * *b.at.from(l, rows.first_column + j).data;
+      out[j] = sum;
     }
   }
 }
