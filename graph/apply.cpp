@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
-#include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/scope.hpp>
@@ -134,12 +133,4 @@ Tensor apply(const Operation& op, const void* attributes, std::span<const Operan
   }
 }
 
-namespace detail {
-
-std::size_t combine(std::size_t seed, std::size_t hash) {
-  return seed ^ (hash + 0x9e3779b97f4a7c15U + (seed << 6) + (seed >> 2));
-}
-std::string print_number(double value) { return fmt::format("{}", value); }
-
-}  // namespace detail
 }  // namespace gradweave

@@ -39,26 +39,19 @@
 // default one for each element of an elementwise op's output, and of a kernel's inputs.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-#include <Eigen/Core>
-
+#include <gradweave/graph/attributes.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/pieces.hpp>
 
 namespace gradweave {
 
 using Samples = std::vector<std::vector<Draw>>;
 template <class Op>
 using SamplesOf = std::vector<std::pair<Op, std::vector<Draw>>>;
-
-/// What Elementwise::forward computes with.
-template <class T>
-using ConstBlock = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
-template <class T>
-using Block = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
 
 /// Applies `op` to tensors and numbers: a new node, nothing computed.
 template <class Op>
@@ -88,97 +81,6 @@ concept RowsOp = requires(const Op& op, const Rows& rows, const Array& x) { op.f
 template <class Op>
 concept ElementwiseOp = !requires { &Op::infer; };
 
-// Attributes by reflection: how many members can be brace-initialised, then one structured binding.
-struct Anything {
-  template <class T>
-  operator T() const;
-};
-template <class Op, class... Members>
-constexpr std::size_t member_count() {
-  if constexpr (std::is_empty_v<Op>) {
-    return 0;
-  } else if constexpr (requires { Op{Members{}..., Anything{}}; }) {
-    return member_count<Op, Members..., Anything>();
-  } else {
-    return sizeof...(Members);
-  }
-}
-
-template <class Op>
-constexpr auto members(const Op& op) {
-  constexpr std::size_t n = member_count<Op>();
-  static_assert(n <= 6, "an op has at most six attributes");
-  static_assert(n > 0 || std::is_empty_v<Op>, "each attribute needs a default constructor");
-  if constexpr (n == 0) {
-    return std::tie();
-  } else if constexpr (n == 1) {
-    const auto& [a] = op;
-    return std::tie(a);
-  } else if constexpr (n == 2) {
-    const auto& [a, b] = op;
-    return std::tie(a, b);
-  } else if constexpr (n == 3) {
-    const auto& [a, b, c] = op;
-    return std::tie(a, b, c);
-  } else if constexpr (n == 4) {
-    const auto& [a, b, c, d] = op;
-    return std::tie(a, b, c, d);
-  } else if constexpr (n == 5) {
-    const auto& [a, b, c, d, e] = op;
-    return std::tie(a, b, c, d, e);
-  } else {
-    const auto& [a, b, c, d, e, f] = op;
-    return std::tie(a, b, c, d, e, f);
-  }
-}
-
-std::size_t combine(std::size_t seed, std::size_t hash);
-std::string print_number(double value);
-inline std::string print_member(bool value) { return value ? "true" : "false"; }
-inline std::string print_member(DType value) { return std::string(name_of(value)); }
-inline std::string print_member(const Shape& value) { return to_string(value); }
-inline std::string print_member(AxisSet value) { return to_string(value); }
-template <class T>
-  requires std::integral<T>
-std::string print_member(T value) {
-  return std::to_string(value);
-}
-template <std::floating_point T>
-std::string print_member(T value) {
-  return print_number(static_cast<double>(value));
-}
-// The same to the last bit: 0 and -0 are two attributes, and one that is not a number equals itself.
-template <class T>
-bool same_member(const T& a, const T& b) {
-  if constexpr (std::same_as<T, double>) {
-    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
-  } else {
-    return a == b;
-  }
-}
-
-inline std::size_t hash_member(AxisSet axes) { return axes.bits; }
-inline std::size_t hash_member(const Shape& shape) {
-  std::size_t seed = shape.rank();
-  for (Index size : shape) seed = combine(seed, std::hash<Index>{}(size));
-  return seed;
-}
-template <class T>
-  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
-std::size_t hash_member(T value) {
-  return std::hash<T>{}(value);
-}
-
-template <class Op>
-const Op& as(const void* attributes) {
-  if constexpr (std::is_empty_v<Op>) {
-    static constexpr Op op{};
-    return op;
-  } else {
-    return *static_cast<const Op*>(attributes);
-  }
-}
-
 // Calls f(items...) with as many items as `f` takes (at most three), or with the span if it takes that.
 template <class F, class Item>
 decltype(auto) spread(const F& f, std::span<const Item> items) {
@@ -196,146 +98,11 @@ decltype(auto) spread(const F& f, std::span<const Item> items) {
 }
 
 template <class Op>
-constexpr std::size_t elementwise_arity() {
-  using X = ConstBlock<double>;
-  if constexpr (requires(const Op& op, const X& x) { op.forward(x); }) {
-    return 1;
-  } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x); }) {
-    return 2;
-  } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x, x); }) {
-    return 3;
-  } else {
-    return 4;
-  }
-}
-
-template <class Op>
-constexpr auto fixed_dtypes() {
-  std::array<std::optional<DType>, 3> fixed{};
-  if constexpr (requires { Op::fixed; }) {
-    for (std::size_t i = 0; i < Op::fixed.size(); ++i) fixed[i] = Op::fixed[i];
-  }
-  return fixed;
-}
-
-template <class Op>
 constexpr DTypes dtypes_of() {
   if constexpr (requires { Op::dtypes; }) {
     return Op::dtypes;
   } else {
     return ElementwiseOp<Op> ? floating : ViewOp<Op> ? any_dtype : numeric;
-  }
-}
-
-// The elementwise kernels compute with pieces of one length: every element goes through the same vector
-// instructions, wherever it lies and however many there are, and so has the same bits.
-inline constexpr Index piece = 16;
-template <class T>
-using Piece = Eigen::Array<T, piece, 1>;
-
-// The element type of input I when the promoted inputs are of type T.
-template <class Op, std::size_t I>
-inline constexpr std::optional<DType> fixed_dtype =
-    I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
-template <class Op, class T, std::size_t I>
-using Input = std::conditional_t<fixed_dtype<Op, I> == DType::bool_, bool,
-                                 std::conditional_t<fixed_dtype<Op, I> == DType::int64, Index, T>>;
-
-template <class T>
-Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
-  return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
-}
-// The last elements, and the first of them again for the rest.
-template <class T>
-Piece<T> last_piece(const void* data, Index first, Index count) {
-  const T* x = static_cast<const T*>(data) + first;
-  Piece<T> values = Piece<T>::Constant(*x);
-  for (Index i = 1; i < count; ++i) values[i] = x[i];
-  return values;
-}
-
-// An input as the kernel reads it: piece by piece, or one number again and again.
-template <class T>
-struct Elements {
-  const void* data;
-  Eigen::Map<const Piece<T>> whole(Index first) const { return whole_piece<T>(data, first); }
-  Piece<T> last(Index first, Index count) const { return last_piece<T>(data, first, count); }
-  Piece<T> one(Index first) const { return Piece<T>::Constant(static_cast<const T*>(data)[first]); }
-};
-template <class T>
-struct Number {
-  explicit Number(const void* data) : value(Piece<T>::Constant(*static_cast<const T*>(data))) {}
-  const Piece<T>& whole(Index) const { return value; }
-  const Piece<T>& last(Index, Index) const { return value; }
-  const Piece<T>& one(Index) const { return value; }
-  Piece<T> value;
-};
-
-template <class Op>
-constexpr std::size_t numbers_of() {
-  if constexpr (requires { Op::numbers; }) {
-    return Op::numbers;
-  } else {
-    return 0;
-  }
-}
-template <class Op, class T, std::size_t I>
-using Reader = std::conditional_t<(I + numbers_of<Op>() < elementwise_arity<Op>()), Elements<Input<Op, T, I>>,
-                                  Number<Input<Op, T, I>>>;
-
-template <class Op, class T, std::size_t... I>
-constexpr auto result_type(std::index_sequence<I...>) {
-  using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
-  return typename Y::Scalar();
-}
-template <class Op>
-using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
-template <class Op, class T>
-using Result = decltype(result_type<Op, T>(Inputs<Op>()));
-
-template <class Op, class T, std::size_t... I>
-void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
-                std::index_sequence<I...>) {
-  using R = Result<Op, T>;
-  const std::tuple<Reader<Op, T, I>...> readers{Reader<Op, T, I>{inputs[I]}...};
-  Index first = 0;
-  for (; first + piece <= count; first += piece) {
-    const Piece<R> y = op.forward(std::get<I>(readers).whole(first)...);
-    Eigen::Map<Piece<R>>(output + first) = y;
-  }
-  if (first == count) return;
-  using Pieces = std::tuple<Piece<Input<Op, T, I>>...>;
-  if (count - first == 1) {  // never through memory
-    const Pieces one{std::get<I>(readers).one(first)...};
-    const Piece<R> y = op.forward(std::get<I>(one)...);
-    output[first] = y[0];
-    return;
-  }
-  const Pieces last{std::get<I>(readers).last(first, count - first)...};
-  const Piece<R> y = op.forward(std::get<I>(last)...);
-  std::copy_n(y.data(), count - first, output + first);
-}
-
-template <class Op, class T>
-inline constexpr bool takes_all_inputs = requires(std::span<const void* const> inputs, T* y, Index count) {
-  Op::template run<T>(inputs, y, count);  // any number of inputs
-};
-
-template <class Op, class T>
-void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
-  if constexpr (takes_all_inputs<Op, T>) {
-    Op::template run<T>(inputs, static_cast<T*>(output), count);
-  } else {
-    run_pieces<Op, T>(as<Op>(attributes), inputs, static_cast<Result<Op, T>*>(output), count, Inputs<Op>());
-  }
-}
-
-template <class Op, class T>
-constexpr DType block_result() {
-  if constexpr (takes_all_inputs<Op, T>) {
-    return dtype_of<T>;
-  } else {
-    return dtype_of<Result<Op, T>>;
   }
 }
 

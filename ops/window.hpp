@@ -21,7 +21,7 @@ std::string to_string(const Pair& pair);
 /// dilation that is not positive and for negative padding.
 Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation);
 
-// How the attribute of an op is hashed and printed (define.hpp).
+// How the attribute of an op is hashed and printed (attributes.hpp).
 std::size_t hash_member(const Pair& pair);
 inline std::string print_member(const Pair& pair) { return to_string(pair); }
 

@@ -1,0 +1,158 @@
+// How an elementwise op becomes a kernel: its array expression, run over pieces of sixteen elements.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <Eigen/Core>
+
+#include <gradweave/graph/attributes.hpp>
+#include <gradweave/graph/dtype.hpp>
+
+namespace gradweave {
+
+/// What Elementwise::forward computes with.
+template <class T>
+using ConstBlock = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
+template <class T>
+using Block = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
+
+namespace detail {
+
+template <class Op>
+constexpr std::size_t elementwise_arity() {
+  using X = ConstBlock<double>;
+  if constexpr (requires(const Op& op, const X& x) { op.forward(x); }) {
+    return 1;
+  } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x); }) {
+    return 2;
+  } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x, x); }) {
+    return 3;
+  } else {
+    return 4;
+  }
+}
+
+template <class Op>
+constexpr auto fixed_dtypes() {
+  std::array<std::optional<DType>, 3> fixed{};
+  if constexpr (requires { Op::fixed; }) {
+    for (std::size_t i = 0; i < Op::fixed.size(); ++i) fixed[i] = Op::fixed[i];
+  }
+  return fixed;
+}
+
+// The elementwise kernels compute with pieces of one length: every element goes through the same vector
+// instructions, wherever it lies and however many there are, and so has the same bits.
+inline constexpr Index piece = 16;
+template <class T>
+using Piece = Eigen::Array<T, piece, 1>;
+
+// The element type of input I when the promoted inputs are of type T.
+template <class Op, std::size_t I>
+inline constexpr std::optional<DType> fixed_dtype =
+    I < fixed_dtypes<Op>().size() ? fixed_dtypes<Op>()[I] : std::nullopt;
+template <class Op, class T, std::size_t I>
+using Input = std::conditional_t<fixed_dtype<Op, I> == DType::bool_, bool,
+                                 std::conditional_t<fixed_dtype<Op, I> == DType::int64, Index, T>>;
+
+template <class T>
+Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
+  return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
+}
+// An input as the kernel reads it: piece by piece, or one number again and again.
+template <class T>
+struct Elements {
+  const void* data;
+  Eigen::Map<const Piece<T>> whole(Index first) const { return whole_piece<T>(data, first); }
+  /// The last elements, and the first of them again for the rest.
+  Piece<T> last(Index first, Index count) const {
+    Piece<T> values = one(first);
+    for (Index i = 1; i < count; ++i) values[i] = static_cast<const T*>(data)[first + i];
+    return values;
+  }
+  Piece<T> one(Index first) const { return Piece<T>::Constant(static_cast<const T*>(data)[first]); }
+};
+template <class T>
+struct Number {
+  explicit Number(const void* data) : value(Piece<T>::Constant(*static_cast<const T*>(data))) {}
+  const Piece<T>& whole(Index) const { return value; }
+  const Piece<T>& last(Index, Index) const { return value; }
+  const Piece<T>& one(Index) const { return value; }
+  Piece<T> value;
+};
+
+template <class Op>
+constexpr std::size_t numbers_of() {
+  if constexpr (requires { Op::numbers; }) {
+    return Op::numbers;
+  } else {
+    return 0;
+  }
+}
+template <class Op, class T, std::size_t I>
+using Reader = std::conditional_t<(I + numbers_of<Op>() < elementwise_arity<Op>()), Elements<Input<Op, T, I>>,
+                                  Number<Input<Op, T, I>>>;
+
+template <class Op, class T, std::size_t... I>
+constexpr auto result_type(std::index_sequence<I...>) {
+  using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
+  return typename Y::Scalar();
+}
+template <class Op>
+using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
+template <class Op, class T>
+using Result = decltype(result_type<Op, T>(Inputs<Op>()));
+
+template <class Op, class T, std::size_t... I>
+void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
+                std::index_sequence<I...>) {
+  using R = Result<Op, T>;
+  const std::tuple<Reader<Op, T, I>...> readers{Reader<Op, T, I>{inputs[I]}...};
+  Index first = 0;
+  for (; first + piece <= count; first += piece) {
+    const Piece<R> y = op.forward(std::get<I>(readers).whole(first)...);
+    Eigen::Map<Piece<R>>(output + first) = y;
+  }
+  if (first == count) return;
+  using Pieces = std::tuple<Piece<Input<Op, T, I>>...>;
+  if (count - first == 1) {  // never through memory
+    const Pieces one{std::get<I>(readers).one(first)...};
+    const Piece<R> y = op.forward(std::get<I>(one)...);
+    output[first] = y[0];
+    return;
+  }
+  const Pieces last{std::get<I>(readers).last(first, count - first)...};
+  const Piece<R> y = op.forward(std::get<I>(last)...);
+  std::copy_n(y.data(), count - first, output + first);
+}
+
+template <class Op, class T>
+inline constexpr bool takes_all_inputs = requires(std::span<const void* const> inputs, T* y, Index count) {
+  Op::template run<T>(inputs, y, count);  // any number of inputs
+};
+
+template <class Op, class T>
+void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
+  if constexpr (takes_all_inputs<Op, T>) {
+    Op::template run<T>(inputs, static_cast<T*>(output), count);
+  } else {
+    run_pieces<Op, T>(as<Op>(attributes), inputs, static_cast<Result<Op, T>*>(output), count, Inputs<Op>());
+  }
+}
+
+template <class Op, class T>
+constexpr DType block_result() {
+  if constexpr (takes_all_inputs<Op, T>) {
+    return dtype_of<T>;
+  } else {
+    return dtype_of<Result<Op, T>>;
+  }
+}
+
+}  // namespace detail
+}  // namespace gradweave
