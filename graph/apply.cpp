@@ -1,6 +1,7 @@
-// Adding a node: promotion of dtypes, inference of shapes, and errors that say where.
+// Adding a node: its memory, promotion of dtypes, inference of shapes, and errors that say where.
 #include <algorithm>
 #include <array>
+#include <new>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +13,51 @@
 
 namespace gradweave {
 namespace {
+
+std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides) {
+  return sizeof(Node) + inputs * sizeof(Tensor) + (has_strides ? 2 : 1) * rank * sizeof(Index);
+}
+
+bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
+
+[[gnu::always_inline]] inline Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape, DType dtype, bool has_strides) {
+  const std::size_t rank = shape.size();
+  const std::size_t bytes = head_bytes(inputs, rank, has_strides) + operation.attribute_size;
+  auto* node = new (allocate_block(bytes)) Node;
+  node->operation = &operation;
+  node->capacity = inputs;
+  node->block_units = static_cast<std::uint32_t>((bytes + Node::unit - 1) / Node::unit);
+  node->rank = static_cast<std::uint8_t>(rank);
+  node->dtype = dtype;
+  Index* size = node->sizes();
+  for (std::size_t axis = 0; axis < max_rank; ++axis) {  // a few: not worth vectors
+    if (axis == rank) break;
+    size[axis] = shape[axis];
+  }
+  return node;
+}
+
+// A node without values, its attributes copied from `attributes`.
+[[gnu::always_inline]] inline Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
+                 Dims shape, DType dtype, bool has_strides) {
+  const auto count = static_cast<std::uint32_t>(inputs.size());
+  Node* node = new_node(operation, count, shape, dtype, has_strides);
+  Tensor handle(node);
+  node->input_count = count;
+  Tensor* input = node->inputs().data();
+  bool tracked = false;
+  for (Node* from : inputs) {
+    new (input++) Tensor(from);
+    tracked |= from->tracked;
+  }
+  if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
+  const detail::Marks& marks = detail::marks;
+  node->place = Ref<Place>(marks.place);
+  node->reverse = marks.reverse;
+  node->forget = marks.forget;
+  node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
+  return handle;
+}
 
 // The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool <
 // int < float).
@@ -77,20 +123,22 @@ const Node* widest(std::span<Node* const> inputs) {
   return all_same || std::ranges::all_of(inputs, fits) ? most : nullptr;
 }
 
-Tensor add_node(const Operation& op, const void* attributes, std::span<Node* const> inputs, DType common) {
-  if (op.infer != nullptr) {
-    const Spec spec = infer(op, attributes, inputs);
-    return make_node(op, attributes, inputs, spec.shape, spec.dtype);
-  }
+DType dtype_of_result(const Operation& elementwise, DType inputs) {
+  return elementwise.block_result[static_cast<std::size_t>(inputs)];
+}
+
+// What `op` gives; elementwise, of inputs that share `common`.
+Spec result_of(const Operation& op, const void* attributes, std::span<Node* const> inputs, DType common) {
+  if (op.infer != nullptr) return infer(op, attributes, inputs);
   for (const Node* input : inputs.last(op.numbers)) {
     if (numel(input->shape()) != 1)
       throw ShapeError(fmt::format("{} is not a single number", to_string(input->shape())));
   }
-  const DType dtype = op.block_result[static_cast<std::size_t>(common)];
-  if (const Node* most = widest(inputs)) return make_node(op, attributes, inputs, most->shape(), dtype);
+  const DType dtype = dtype_of_result(op, common);
+  if (const Node* most = widest(inputs)) return {Shape(most->shape()), dtype};
   Shape shape(inputs[0]->shape());
   for (const Node* input : inputs.subspan(1)) shape = broadcast(shape, input->shape());
-  return make_node(op, attributes, inputs, shape, dtype);
+  return {shape, dtype};
 }
 
 // The nodes of the inputs if nothing is to be converted: tensors of one dtype that the op has a kernel for.
@@ -105,32 +153,73 @@ bool take_as_they_are(const Operation& op, std::span<const Operand> inputs, Node
   return contains(op.dtypes, nodes[0]->dtype);
 }
 
-Tensor add_converted(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
-  const DType common = common_dtype(op, inputs);
-  std::vector<Tensor> made;
-  for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], common));
-  std::vector<Node*> nodes(made.size());
-  std::ranges::transform(made, nodes.begin(), &Tensor::node);
-  return add_node(op, attributes, nodes, common);
+// The nodes of the inputs if all are tensors of one dtype and shape, which the result has too: most are, and
+// nothing can go wrong with them.
+bool take_alike(const Operation& op, std::span<const Operand> inputs, std::span<Node*> nodes) {
+  if (!op.plain || inputs.empty() || inputs.size() > nodes.size()) return false;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* tensor = inputs[i].tensor();
+    if (tensor == nullptr || !*tensor) return false;
+    nodes[i] = tensor->node();
+    if (i == 0) continue;
+    if (nodes[i]->dtype != nodes[0]->dtype || !same(nodes[i]->shape(), nodes[0]->shape())) return false;
+  }
+  return contains(op.dtypes, nodes[0]->dtype);
+}
+
+[[gnu::noinline]] Tensor add_unlike(const Operation& op, const void* attributes,
+                                    std::span<const Operand> inputs) {
+  const auto add = [&](std::span<Node* const> nodes, DType common) {
+    const Spec result = result_of(op, attributes, nodes, common);
+    return make_node(op, attributes, nodes, result.shape, result.dtype, reserves_strides(op));
+  };
+  try {
+    std::array<Node*, 4> few;
+    if (inputs.size() <= few.size() && take_as_they_are(op, inputs, few.data()))
+      return add({few.data(), inputs.size()}, few[0]->dtype);
+    const DType common = common_dtype(op, inputs);
+    std::vector<Tensor> made;
+    for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], common));
+    std::vector<Node*> nodes(made.size());
+    std::ranges::transform(made, nodes.begin(), &Tensor::node);
+    return add(nodes, common);
+  } catch (const Error&) {
+    rethrow_situated(op.name, inputs);
+  }
 }
 
 }  // namespace
 
+bool Node::has_room_for_strides() const { return strided || reserves_strides(*operation); }
+
+void* Node::attributes() {
+  return reinterpret_cast<std::byte*>(this) + head_bytes(capacity, rank, has_room_for_strides());
+}
+
+Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
+                 Dims strides) {
+  Node* node = new_node(kind, 0, spec.shape, spec.dtype, !strides.empty());
+  Tensor handle(node);
+  node->strided = !strides.empty();
+  std::copy(strides.begin(), strides.end(), node->stride_array());
+  node->storage = std::move(storage);
+  node->data = data;
+  node->tracked = &kind == &variable_leaf;
+  return handle;
+}
+
 Tensor apply(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
-  try {
-    std::array<Node*, 4> nodes;
-    const bool as_they_are = inputs.size() <= nodes.size() && take_as_they_are(op, inputs, nodes.data());
-    Tensor result = as_they_are ? add_node(op, attributes, {nodes.data(), inputs.size()}, nodes[0]->dtype)
-                                : add_converted(op, attributes, inputs);
-    if (const auto* where = detail::marks.where) {
-      result.node()->where = *where;
-    } else if (!inputs.empty()) {
-      result.node()->where = inputs[0].where();
-    }
-    return result;
-  } catch (const Error&) {
-    rethrow_situated(op.name, inputs);
+  std::array<Node*, 4> few;
+  const bool alike = take_alike(op, inputs, few);
+  Tensor made = alike ? make_node(op, attributes, {few.data(), inputs.size()}, few[0]->shape(),
+                                  dtype_of_result(op, few[0]->dtype), false)
+                      : add_unlike(op, attributes, inputs);
+  if (const auto* where = detail::marks.where) {
+    made.node()->where = *where;
+  } else if (!inputs.empty()) {
+    made.node()->where = inputs[0].where();
   }
+  return made;
 }
 
 }  // namespace gradweave

@@ -20,7 +20,7 @@ namespace gradweave {
 /// The edge from `node` to its input number `slot`.
 struct InputEdge {
   Node* node = nullptr;
-  std::uint32_t slot = 0;
+  std::size_t slot = 0;
   friend bool operator==(const InputEdge&, const InputEdge&) = default;
 };
 
@@ -38,21 +38,27 @@ class InputEdgeIterator : public boost::iterator_facade<InputEdgeIterator<Follow
                                                         boost::forward_traversal_tag, InputEdge> {
  public:
   InputEdgeIterator() = default;
-  InputEdgeIterator(Node* node, std::uint32_t slot) : edge_{node, slot} { skip(); }
+  InputEdgeIterator(Node* node, std::size_t slot)
+      : node_(node), at_(node->inputs().data() + slot), end_(node->inputs().data() + node->input_count) {
+    skip();
+  }
 
  private:
   friend class boost::iterator_core_access;
-  InputEdge dereference() const { return edge_; }
-  bool equal(const InputEdgeIterator& other) const { return edge_ == other.edge_; }
+  InputEdge dereference() const {
+    return {node_, static_cast<std::size_t>(at_ - std::as_const(*node_).inputs().data())};
+  }
+  bool equal(const InputEdgeIterator& other) const { return at_ == other.at_; }
   void increment() {
-    ++edge_.slot;
+    ++at_;
     skip();
   }
   void skip() {
-    const auto inputs = std::as_const(*edge_.node).inputs();
-    while (edge_.slot < inputs.size() && !Follow::follows(*inputs[edge_.slot].node())) ++edge_.slot;
+    while (at_ != end_ && !Follow::follows(*at_->node())) ++at_;
   }
-  InputEdge edge_;
+  Node* node_ = nullptr;
+  const Tensor* at_ = nullptr;
+  const Tensor* end_ = nullptr;
 };
 
 template <class Follow>

@@ -272,6 +272,7 @@ constexpr Operation describe() {
   if constexpr (ElementwiseOp<Op>) {
     table.elementwise = true;
     table.numbers = numbers_of<Op>();
+    table.plain = table.numbers == 0 && !requires { Op::fixed; };
     add_block<Op, bool>(table);
     add_block<Op, Index>(table);
     add_block<Op, float>(table);

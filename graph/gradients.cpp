@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-#include <boost/container/small_vector.hpp>
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/evaluate.hpp>
@@ -48,13 +47,12 @@ class Reverse {
   void run(const Tensor& y, const Tensor& cotangent) {
     Slot* start = slot_of(y.node());
     if (start == nullptr) return;  // a leaf that was not asked for
-    start->terms.push_back(cotangent);
+    add_term(*start, cotangent);
     for (std::size_t k = order_.size(); k-- > 0;) {
       const Node& node = *order_[k];
-      if (!slots_[k].needed || slots_[k].terms.empty()) continue;
+      if (!slots_[k].needed || !slots_[k].first) continue;
+      ReversePass::visit(node.where, node.place.get());
       const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
-      const Scope scope(node.place);
-      ReversePass::visit(node.where);
       for (std::size_t i = 0; i < node.input_count; ++i) {
         const Tensor& input = node.inputs()[i];
         Slot* slot = slot_of(input.node());
@@ -63,23 +61,39 @@ class Reverse {
         if (!term) continue;
         const Dims shape = input.node()->shape();
         if (!same(term.node()->shape(), shape)) term = sum_to(Operand(term, node.where), Shape(shape));
-        slot->terms.push_back(std::move(term));
+        add_term(*slot, std::move(term));
       }
-      if (!slots_[k].wanted) slots_[k].terms.clear();
     }
   }
 
   Tensor cotangent_of(const Tensor& w) {
     Slot* slot = slot_of(w.node());
-    return slot == nullptr || slot->terms.empty() ? Tensor() : total(*slot);
+    return slot == nullptr || !slot->first ? Tensor() : total(*slot);
   }
 
  private:
   struct Slot {
-    boost::container::small_vector<Tensor, 1> terms;
+    Tensor first;
+    RecycledVector<Tensor> more;
     bool needed = false;
     bool wanted = false;
   };
+
+  static void add_term(Slot& slot, Tensor term) {
+    if (slot.first) {
+      slot.more.push_back(std::move(term));
+    } else {
+      slot.first = std::move(term);
+    }
+  }
+  static Tensor& total(Slot& slot) {
+    if (!slot.more.empty()) {
+      RecycledVector<Tensor> terms = std::move(slot.more);
+      terms.insert(terms.begin(), std::move(slot.first));
+      slot.first = sum(terms);
+    }
+    return slot.first;
+  }
 
   static Tensor vjp(Node* node, std::size_t i, const Tensor& g) {
     const Operation& op = *node->operation;
@@ -88,10 +102,6 @@ class Reverse {
     return op.vjp(node->attributes(), i, g, std::as_const(*node).inputs(), Tensor(node));
   }
 
-  static Tensor& total(Slot& slot) {
-    if (slot.terms.size() > 1) slot.terms = {sum(std::span(slot.terms.data(), slot.terms.size()))};
-    return slot.terms[0];
-  }
   static Tensor sum(std::span<const Tensor> terms) {
     const Operation& op = *terms[0].node()->operation;
     const auto alike = [&](const Tensor& t) {
@@ -155,6 +165,7 @@ std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, cons
   const ReversePass mode;
   Reverse reverse(y, wrt);
   if (y.is_tracked()) reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
+  mode.leave();
   std::vector<Tensor> result;
   for (const Tensor& w : wrt) {
     Tensor g = reverse.cotangent_of(w);

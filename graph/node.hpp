@@ -20,6 +20,8 @@ namespace gradweave {
 struct Operation;
 
 struct Node {
+  static constexpr std::size_t unit = 8;  ///< bytes
+
   RefCount refs;
   std::uint32_t input_count = 0;
   const Operation* operation = nullptr;
@@ -63,10 +65,6 @@ struct Node {
 using NodeList = RecycledVector<Node*>;
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
 
-/// A new node without values, its attributes copied from `attributes` (of the type that `operation`
-/// describes).
-Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
-                 Dims shape, DType dtype);
 /// A new leaf with values: `storage` from `data` on, with `strides` unless they are row-major.
 Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
                  Dims strides);

@@ -119,15 +119,12 @@ void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>
     Eigen::Map<Piece<R>>(output + first) = y;
   }
   if (first == count) return;
-  using Pieces = std::tuple<Piece<Input<Op, T, I>>...>;
-  if (count - first == 1) {  // never through memory
-    const Pieces one{std::get<I>(readers).one(first)...};
-    const Piece<R> y = op.forward(std::get<I>(one)...);
+  if (count - first == 1) {
+    const Piece<R> y = op.forward(std::get<I>(readers).one(first)...);
     output[first] = y[0];
     return;
   }
-  const Pieces last{std::get<I>(readers).last(first, count - first)...};
-  const Piece<R> y = op.forward(std::get<I>(last)...);
+  const Piece<R> y = op.forward(std::get<I>(readers).last(first, count - first)...);
   std::copy_n(y.data(), count - first, output + first);
 }
 

@@ -19,7 +19,7 @@ inline void destroy(Place* place) noexcept { delete place; }
 namespace detail {
 /// What the nodes that a thread builds are marked with.
 struct Marks {
-  Place* place = nullptr;                       ///< owned by the innermost scope
+  Place* place = nullptr;                       ///< owned by the innermost scope, or by the node
   const std::source_location* where = nullptr;  ///< of the node whose rule builds them; else their own line
   bool reverse = false;                         ///< of `gradients`
   bool forget = false;                          ///< of a `checkpoint`
@@ -50,23 +50,22 @@ class Scope {
 /// apart.
 class ReversePass {
  public:
-  ReversePass()
-      : outer_(std::exchange(detail::marks.reverse, true)),
-        outer_where_(std::exchange(detail::marks.where, nullptr)) {}
-  ~ReversePass() {
-    detail::marks.reverse = outer_;
-    detail::marks.where = outer_where_;
-  }
+  ReversePass() : outer_(std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.forget})) {}
+  ~ReversePass() { detail::marks = outer_; }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 
   static bool is_on() { return detail::marks.reverse; }
-  /// What is built from now on belongs to the line of this node's op.
-  static void visit(const std::source_location& where) { detail::marks.where = &where; }
+  /// What is built from now on belongs to the line and the module of a node, which stays.
+  static void visit(const std::source_location& where, Place* place) {
+    detail::marks.where = &where;
+    detail::marks.place = place;
+  }
+  /// From now on to the module that was open before.
+  void leave() const { detail::marks.place = outer_.place; }
 
  private:
-  bool outer_;
-  const std::source_location* outer_where_;
+  detail::Marks outer_;
 };
 
 }  // namespace gradweave

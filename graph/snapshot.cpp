@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <new>
 
 #include <gradweave/graph/memory.hpp>
@@ -15,7 +16,49 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
   return (std::rotl(hash, 5) ^ word) * 0x9E3779B97F4A7C15U;
 }
 
+// In four strands, which do not wait for each other.
+std::uint64_t hash_of(std::span<const std::byte> bytes) {
+  std::array<std::uint64_t, 4> strands{}, words{};
+  std::size_t at = 0;
+  for (; at + sizeof words <= bytes.size(); at += sizeof words) {
+    std::memcpy(words.data(), bytes.data() + at, sizeof words);
+    for (std::size_t i = 0; i < 4; ++i) strands[i] = mix(strands[i], words[i]);
+  }
+  words = {};
+  std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.end(),
+            reinterpret_cast<std::byte*>(words.data()));
+  std::uint64_t hash = bytes.size();
+  for (std::size_t i = 0; i < 4; ++i) hash = mix(mix(hash, strands[i]), words[i]);
+  return hash;
+}
+
 }  // namespace
+
+// Where the number of an input is, or is to be put. Inputs are shared with other threads: nothing may be
+// written to them, so their numbers are looked up in an open table.
+std::uint32_t& Snapshot::number_at(const Node* node) {
+  const std::size_t mask = numbers_.size() - 1;
+  std::size_t at = mix(0, std::bit_cast<std::uint64_t>(node)) >> 32U & mask;
+  while (numbers_[at] != none && inputs[numbers_[at]] != node) at = (at + 1) & mask;
+  return numbers_[at];
+}
+
+std::uint32_t Snapshot::input_number(Node* node) {
+  const std::uint32_t number = number_at(node);
+  return first_input + (number != none ? number : add_input(node));
+}
+
+[[gnu::noinline]] std::uint32_t Snapshot::add_input(Node* node) {
+  const auto number = static_cast<std::uint32_t>(inputs.size());
+  number_at(node) = number;
+  inputs.push_back(node);
+  uses.push_back(0);
+  if (2 * inputs.size() > numbers_.size()) {
+    numbers_.assign(2 * numbers_.size(), none);
+    for (std::uint32_t i = 0; i <= number; ++i) number_at(inputs[i]) = i;
+  }
+  return number;
+}
 
 void Snapshot::take(std::span<const Tensor> roots) {
   topological_order<FollowPending>(roots, nodes);
@@ -34,18 +77,25 @@ void Snapshot::take(std::span<Node* const> some) {
 }
 
 void Snapshot::number_nodes() {
-  inputs.clear(), edges.clear(), uses.clear(), held.clear(), key.clear();
-  node_uses_.assign(nodes.size(), 0);
-  for (const Node* node : nodes) {
+  key.resize(nodes.size());
+  std::size_t edge_count = 0;
+  for (std::size_t k = 0; k < nodes.size(); ++k) {
     static_assert(alignof(Operation) >= 4);  // two bits of its address are free
-    key.push_back(std::bit_cast<std::uint64_t>(node->operation) | std::uint64_t{node->forget} << 1U |
-                  node->reverse);
+    key[k] = std::bit_cast<std::uint64_t>(nodes[k]->operation) | std::uint64_t{nodes[k]->forget} << 1U |
+             nodes[k]->reverse;
+    edge_count += nodes[k]->input_count;
+  }
+  inputs.clear(), uses.clear(), held.clear();
+  numbers_.assign(least_numbers, none);
+  node_uses_.assign(nodes.size(), 0);
+  edges.resize(edge_count);
+  std::uint32_t* edge = edges.data();
+  for (const Node* node : nodes) {
     for (const Tensor& tensor : node->inputs()) {
       Node* input = tensor.node();
-      const std::uint32_t edge = input->evaluated() ? input_number(input) : input->index;
-      ++(edge >= first_input ? uses[edge - first_input] : node_uses_[edge]);
-      edges.push_back(edge);
-      key.push_back(edge);
+      *edge = input->evaluated() ? input_number(input) : input->index;
+      ++(*edge >= first_input ? uses[*edge - first_input] : node_uses_[*edge]);
+      ++edge;
     }
   }
 }
@@ -58,11 +108,7 @@ void Snapshot::finish() {
   }
   key.insert(key.end(), held.begin(), held.end());
   key.push_back(MemoryBudget::current());
-  // In four strands, which do not wait for each other.
-  std::array<std::uint64_t, 4> strand{};
-  for (std::size_t k = 0; k < key.size(); ++k) strand[k % 4] = mix(strand[k % 4], key[k]);
-  hash = 0;
-  for (const std::uint64_t word : strand) hash = mix(hash, word);
+  hash = mix(hash_of(std::as_bytes(std::span(key))), hash_of(std::as_bytes(std::span(edges))));
 }
 
 void Snapshot::add_to_key(std::uint64_t word) {
@@ -74,29 +120,6 @@ std::uint32_t Snapshot::number_of(const Node* node) const {
   if (node->index < nodes.size() && nodes[node->index] == node) return node->index;
   const auto at = std::find(inputs.begin(), inputs.end(), node);
   return at == inputs.end() ? none : first_input + static_cast<std::uint32_t>(at - inputs.begin());
-}
-
-// Inputs are shared with other threads: nothing may be written to them, so their numbers are looked up.
-std::uint32_t Snapshot::input_number(Node* node) {
-  constexpr std::size_t few = 16;
-  const std::size_t count = inputs.size();
-  const auto next = first_input + static_cast<std::uint32_t>(count);
-  if (count <= few) {
-    const auto at = std::find(inputs.begin(), inputs.end(), node);
-    if (at != inputs.end()) return first_input + static_cast<std::uint32_t>(at - inputs.begin());
-    if (count == few) {
-      numbers_.clear();
-      for (std::size_t i = 0; i < few; ++i)
-        numbers_.emplace(inputs[i], first_input + static_cast<std::uint32_t>(i));
-    }
-  }
-  if (count >= few) {
-    const auto [at, is_new] = numbers_.try_emplace(node, next);
-    if (!is_new) return at->second;
-  }
-  inputs.push_back(node);
-  uses.push_back(0);
-  return next;
 }
 
 void Snapshot::describe_input(const Node& node) {
@@ -111,7 +134,7 @@ void Structure::Delete::operator()(void* attributes) const noexcept {
   ::operator delete(attributes);
 }
 
-Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), hash_(snapshot.hash) {
+Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), edges_(snapshot.edges), hash_(snapshot.hash) {
   attributes_.reserve(snapshot.nodes.size());
   for (Node* node : snapshot.nodes) {
     const Operation& op = *node->operation;
@@ -125,7 +148,7 @@ Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), hash_(snaps
 }
 
 bool Structure::matches(const Snapshot& snapshot) const {
-  if (hash_ != snapshot.hash || key_ != snapshot.key) return false;
+  if (hash_ != snapshot.hash || key_ != snapshot.key || edges_ != snapshot.edges) return false;
   for (std::size_t k = 0; k < attributes_.size(); ++k) {
     Node& node = *snapshot.nodes[k];
     if (attributes_[k] && !node.operation->equal(attributes_[k].get(), node.attributes())) return false;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include <gradweave/graph/node.hpp>
@@ -22,8 +21,8 @@ class Snapshot {
   std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
   std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
   std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
-  std::vector<std::uint64_t> key;    ///< all of the structure but the attributes of the ops
-  std::uint64_t hash = 0;            ///< of the key
+  std::vector<std::uint64_t> key;    ///< all of the structure but the edges and the attributes of the ops
+  std::uint64_t hash = 0;            ///< of the key and the edges
 
   /// Takes the snapshot of what `roots` need. The nodes' `index` is their number until the next traversal.
   void take(std::span<const Tensor> roots);
@@ -39,12 +38,16 @@ class Snapshot {
   void number_nodes();
   void finish();
   std::uint32_t input_number(Node* node);
+  std::uint32_t add_input(Node* node);
   void describe_input(const Node& node);
+  std::uint32_t& number_at(const Node* node);
+
+  static constexpr std::size_t least_numbers = 32;  // a power of two
   std::vector<std::uint32_t> node_uses_;
-  std::unordered_map<const Node*, std::uint32_t> numbers_;  // of the inputs, once there are many
+  std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
 };
 
-/// What a snapshot is recognised by: its key and the attributes of its ops, in memory of its own.
+/// What a snapshot is recognised by: its key, its edges and the attributes of its ops, in memory of its own.
 class Structure {
  public:
   explicit Structure(const Snapshot& snapshot);
@@ -63,6 +66,7 @@ class Structure {
     void operator()(void* attributes) const noexcept;
   };
   std::vector<std::uint64_t> key_;
+  std::vector<std::uint32_t> edges_;
   std::uint64_t hash_;
   std::vector<std::unique_ptr<void, Delete>> attributes_;
 };

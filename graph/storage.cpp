@@ -49,6 +49,7 @@ struct Pool {
   std::size_t used;
   std::size_t peak;
   std::size_t cached;
+  std::size_t largest;  // no larger class has unused blocks
   bool closed;  // the thread is ending: handles in static objects are released after its pool is gone
 
   void* take(SizeClass size) {
@@ -61,19 +62,31 @@ struct Pool {
   }
   bool put(void* block, SizeClass size) {
     used -= std::min(used, size.bytes);
-    if (cached + size.bytes > peak || closed) return false;
+    if (closed || (cached + size.bytes > peak && !make_room(size))) return false;
     cached += size.bytes;
+    largest = std::max(largest, size.index);
     free[size.index] = new (block) FreeBlock{free[size.index], size.bytes};
     return true;
   }
-  void trim() {
-    for (FreeBlock*& head : free) {
-      while (head != nullptr) {
-        FreeBlock* block = std::exchange(head, head->next);
-        ::operator delete(block, std::align_val_t{align_of(block->bytes)});
+  // By giving back larger blocks, of which there are fewer: such as those of an earlier part of the program.
+  [[gnu::noinline]] bool make_room(SizeClass size) {
+    for (; largest > size.index; --largest) {
+      while (free[largest] != nullptr) {
+        give_back(free[largest]);
+        if (cached + size.bytes <= peak) return true;
       }
     }
-    cached = 0;
+    return false;
+  }
+  void give_back(FreeBlock*& head) {
+    FreeBlock* block = std::exchange(head, head->next);
+    cached -= block->bytes;
+    ::operator delete(block, std::align_val_t{align_of(block->bytes)});
+  }
+  void trim() {
+    for (FreeBlock*& head : free) {
+      while (head != nullptr) give_back(head);
+    }
   }
 };
 constinit thread_local Pool pool{};
@@ -105,22 +118,27 @@ struct TrimAtThreadEnd {
   }
 };
 
-void* new_block(SizeClass size) {
+[[gnu::noinline]] void* new_block(SizeClass size) {
   thread_local TrimAtThreadEnd trim;
   static_cast<void>(trim);
-  return ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
+  void* block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
+  if (block == nullptr) pool.used -= size.bytes;
+  return block;
+}
+
+[[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
+  throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }
 
 }  // namespace
 
 void* allocate_block(std::size_t bytes) {
-  if (bytes <= std::numeric_limits<std::size_t>::max() / 4) {
-    const SizeClass size = size_class(bytes);
-    if (void* block = pool.take(size)) return block;
-    if (void* block = new_block(size)) return block;
-    pool.used -= size.bytes;
-  }
-  throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
+  if (bytes > std::numeric_limits<std::size_t>::max() / 4) out_of_memory(bytes);
+  const SizeClass size = size_class(bytes);
+  void* block = pool.take(size);
+  if (block == nullptr) block = new_block(size);
+  if (block == nullptr) out_of_memory(bytes);
+  return block;
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
