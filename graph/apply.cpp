@@ -20,7 +20,8 @@ std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides)
 
 bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
 
-[[gnu::always_inline]] inline Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape, DType dtype, bool has_strides) {
+[[gnu::always_inline]] inline Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape,
+                                             DType dtype, bool has_strides) {
   const std::size_t rank = shape.size();
   const std::size_t bytes = head_bytes(inputs, rank, has_strides) + operation.attribute_size;
   auto* node = new (allocate_block(bytes)) Node;
@@ -38,11 +39,16 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uni
 }
 
 // A node without values, its attributes copied from `attributes`.
-[[gnu::always_inline]] inline Tensor make_node(const Operation& operation, const void* attributes, std::span<Node* const> inputs,
-                 Dims shape, DType dtype, bool has_strides) {
+[[gnu::always_inline]] inline Tensor make_node(const Operation& operation, const void* attributes,
+                                               std::span<Node* const> inputs, Dims shape, DType dtype,
+                                               bool has_strides) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
   Node* node = new_node(operation, count, shape, dtype, has_strides);
+  const detail::Marks& marks = detail::marks;
+  node->reverse = marks.reverse;
+  node->forget = marks.forget;
   Tensor handle(node);
+  node->place = Ref<Place>(marks.place);
   node->input_count = count;
   Tensor* input = node->inputs().data();
   bool tracked = false;
@@ -51,10 +57,6 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uni
     tracked |= from->tracked;
   }
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  const detail::Marks& marks = detail::marks;
-  node->place = Ref<Place>(marks.place);
-  node->reverse = marks.reverse;
-  node->forget = marks.forget;
   node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
   return handle;
 }

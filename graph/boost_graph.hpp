@@ -80,21 +80,6 @@ Node* target(const InputEdge& edge, const GraphView<Follow>&) {
   return edge.node->inputs()[edge.slot].node();
 }
 
-/// The colour of a depth-first search, kept in the node itself: white again when the search is over, see
-/// `traverse`.
-struct NodeColor {
-  using key_type = Node*;
-  using value_type = boost::default_color_type;
-  using reference = value_type;
-  using category = boost::read_write_property_map_tag;
-};
-inline boost::default_color_type get(NodeColor, Node* node) {
-  return static_cast<boost::default_color_type>(node->color);
-}
-inline void put(NodeColor, Node* node, boost::default_color_type color) {
-  node->color = static_cast<std::uint8_t>(color) & 7U;
-}
-
 }  // namespace gradweave
 
 template <class Follow>

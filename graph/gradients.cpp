@@ -2,6 +2,7 @@
 #include <gradweave/graph/gradients.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -72,34 +73,45 @@ class Reverse {
   }
 
  private:
+  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
   struct Slot {
     Tensor first;
-    RecycledVector<Tensor> more;
+    std::uint32_t others = none;  // the latest of `others_`
     bool needed = false;
     bool wanted = false;
   };
+  struct Other {  // what else meets at a node
+    Tensor term;
+    std::uint32_t earlier;
+  };
 
-  static void add_term(Slot& slot, Tensor term) {
+  void add_term(Slot& slot, Tensor term) {
     if (slot.first) {
-      slot.more.push_back(std::move(term));
+      others_.push_back(
+          {std::move(term), std::exchange(slot.others, static_cast<std::uint32_t>(others_.size()))});
     } else {
       slot.first = std::move(term);
     }
   }
-  static Tensor& total(Slot& slot) {
-    if (!slot.more.empty()) {
-      RecycledVector<Tensor> terms = std::move(slot.more);
-      terms.insert(terms.begin(), std::move(slot.first));
-      slot.first = sum(terms);
-    }
+  Tensor& total(Slot& slot) {
+    if (slot.others != none) join(slot);
     return slot.first;
+  }
+  void join(Slot& slot) {
+    RecycledVector<Tensor> terms;
+    for (std::uint32_t k = std::exchange(slot.others, none); k != none; k = others_[k].earlier)
+      terms.push_back(std::move(others_[k].term));
+    terms.push_back(std::move(slot.first));
+    std::ranges::reverse(terms);
+    slot.first = sum(terms);
   }
 
   static Tensor vjp(Node* node, std::size_t i, const Tensor& g) {
     const Operation& op = *node->operation;
     if (op.vjp == nullptr)
       throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(Tensor(node))));
-    return op.vjp(node->attributes(), i, g, std::as_const(*node).inputs(), Tensor(node));
+    const void* attributes = op.attribute_size == 0 ? nullptr : node->attributes();
+    return op.vjp(attributes, i, g, std::as_const(*node).inputs(), Tensor(node));
   }
 
   static Tensor sum(std::span<const Tensor> terms) {
@@ -115,8 +127,9 @@ class Reverse {
 
   bool in_order(const Node* node) const { return node->index < order_.size() && order_[node->index] == node; }
   Slot* slot_of(const Node* node) {
+    if (!node->tracked) return nullptr;
     if (in_order(node)) return &slots_[node->index];
-    if (node->input_count > 0 || !node->tracked) return nullptr;
+    if (node->input_count > 0) return nullptr;
     const auto leaf = leaves_.find(node);
     return leaf == leaves_.end() ? nullptr : &slots_[leaf->second];
   }
@@ -130,6 +143,7 @@ class Reverse {
   }
 
   NodeList order_;
+  RecycledVector<Other> others_;
   RecycledVector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
   std::unordered_map<const Node*, std::size_t> leaves_;
 };

@@ -2,7 +2,6 @@
 #include <gradweave/graph/node.hpp>
 
 #include <memory>
-#include <new>
 
 #include <gradweave/graph/operation.hpp>
 
@@ -32,10 +31,9 @@ void destroy(Node* node) noexcept {
   while (dead != nullptr) {
     Node* current = dead;
     dead = next_dead(current);
-    for (Tensor& input : current->inputs()) {
+    for (const Tensor& input : current->inputs()) {  // not released one by one: that would recurse
       Node* child = input.node();
-      new (&input) Tensor;  // forget it without releasing: that would recurse
-      if (child != nullptr && child->refs.drop()) {
+      if (child->refs.drop()) {
         set_next_dead(child, dead);
         dead = child;
       }

@@ -33,9 +33,9 @@ struct Node {
   std::uint32_t capacity = 0;  ///< inputs there is room for: they may be dropped later
   std::uint32_t block_units = 0;
   std::uint8_t rank = 0;
-  DType dtype : 2 = DType::float32;
-  std::uint8_t color : 3 = 0;  ///< of Boost.Graph's depth-first search
-  bool tracked : 1 = false;
+  DType dtype = DType::float32;
+  bool tracked = false;
+  bool seen : 1 = false;      ///< by a traversal that is under way
   bool strided : 1 = false;   ///< has strides: its elements are not row-major
   bool released : 1 = false;  ///< its history was let go by an optimizer step
   bool reverse : 1 = false;   ///< built by `gradients`, not by the user

@@ -113,8 +113,8 @@ struct Operation {
 
   // Values: one of `block` (elementwise), `view`, `run` and `run_rows`; leaves have none.
   bool elementwise = false;
-  bool plain = false;  ///< elementwise, and all inputs have the promoted dtype and broadcast
-  std::size_t numbers = 0;                        ///< so many of its last inputs are single elements
+  bool plain = false;       ///< elementwise, and all inputs have the promoted dtype and broadcast
+  std::size_t numbers = 0;  ///< so many of its last inputs are single elements
   std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs
   std::array<DType, dtype_count> block_result{};  ///< and the dtype that each gives
   bool (*view)(const void*, const Array& input, Array& output, std::span<Index> strides) = nullptr;

@@ -50,7 +50,8 @@ class Scope {
 /// apart.
 class ReversePass {
  public:
-  ReversePass() : outer_(std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.forget})) {}
+  ReversePass()
+      : outer_(std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.forget})) {}
   ~ReversePass() { detail::marks = outer_; }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;

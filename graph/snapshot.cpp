@@ -134,7 +134,8 @@ void Structure::Delete::operator()(void* attributes) const noexcept {
   ::operator delete(attributes);
 }
 
-Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), edges_(snapshot.edges), hash_(snapshot.hash) {
+Structure::Structure(const Snapshot& snapshot)
+    : key_(snapshot.key), edges_(snapshot.edges), hash_(snapshot.hash) {
   attributes_.reserve(snapshot.nodes.size());
   for (Node* node : snapshot.nodes) {
     const Operation& op = *node->operation;
@@ -142,6 +143,7 @@ Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), edges_(snap
     if (op.attribute_size != 0) {
       copy = ::operator new(op.attribute_size);
       op.copy(node->attributes(), copy);
+      described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
     }
     attributes_.emplace_back(copy, Delete{&op});
   }
@@ -149,11 +151,10 @@ Structure::Structure(const Snapshot& snapshot) : key_(snapshot.key), edges_(snap
 
 bool Structure::matches(const Snapshot& snapshot) const {
   if (hash_ != snapshot.hash || key_ != snapshot.key || edges_ != snapshot.edges) return false;
-  for (std::size_t k = 0; k < attributes_.size(); ++k) {
+  return std::ranges::all_of(described_, [&](std::uint32_t k) {
     Node& node = *snapshot.nodes[k];
-    if (attributes_[k] && !node.operation->equal(attributes_[k].get(), node.attributes())) return false;
-  }
-  return true;
+    return node.operation->equal(attributes_[k].get(), node.attributes());
+  });
 }
 
 }  // namespace gradweave

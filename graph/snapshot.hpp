@@ -69,6 +69,7 @@ class Structure {
   std::vector<std::uint32_t> edges_;
   std::uint64_t hash_;
   std::vector<std::unique_ptr<void, Delete>> attributes_;
+  std::vector<std::uint32_t> described_;  // the nodes that have some
 };
 
 }  // namespace gradweave

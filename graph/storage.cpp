@@ -50,26 +50,28 @@ struct Pool {
   std::size_t peak;
   std::size_t cached;
   std::size_t largest;  // no larger class has unused blocks
-  bool closed;  // the thread is ending: handles in static objects are released after its pool is gone
+  bool closed;          // the thread is ending: handles in static objects are released after its pool is gone
 
-  void* take(SizeClass size) {
+  void count(SizeClass size) {
     used += size.bytes;
     if (used > peak) peak = used;
+  }
+  void* take(SizeClass size) {
     FreeBlock*& head = free[size.index];
     if (head == nullptr) return nullptr;
+    count(size);
     cached -= size.bytes;
     return std::exchange(head, head->next);
   }
-  bool put(void* block, SizeClass size) {
-    used -= std::min(used, size.bytes);
-    if (closed || (cached + size.bytes > peak && !make_room(size))) return false;
+  bool keep(void* block, SizeClass size) {
+    if (closed || cached + size.bytes > peak) return false;
     cached += size.bytes;
     largest = std::max(largest, size.index);
     free[size.index] = new (block) FreeBlock{free[size.index], size.bytes};
     return true;
   }
-  // By giving back larger blocks, of which there are fewer: such as those of an earlier part of the program.
-  [[gnu::noinline]] bool make_room(SizeClass size) {
+  // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
+  bool make_room(SizeClass size) {
     for (; largest > size.index; --largest) {
       while (free[largest] != nullptr) {
         give_back(free[largest]);
@@ -118,32 +120,34 @@ struct TrimAtThreadEnd {
   }
 };
 
-[[gnu::noinline]] void* new_block(SizeClass size) {
+// What comes seldom stands apart, so that the rest needs no stack.
+[[gnu::noinline]] void* new_block(SizeClass size, std::size_t bytes) {
   thread_local TrimAtThreadEnd trim;
   static_cast<void>(trim);
   void* block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
-  if (block == nullptr) pool.used -= size.bytes;
+  if (block == nullptr) throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
+  pool.count(size);
   return block;
 }
 
-[[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
-  throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
+[[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
+  if (!pool.make_room(size) || !pool.keep(block, size))
+    ::operator delete(block, std::align_val_t{align_of(size.bytes)});
 }
 
 }  // namespace
 
 void* allocate_block(std::size_t bytes) {
-  if (bytes > std::numeric_limits<std::size_t>::max() / 4) out_of_memory(bytes);
-  const SizeClass size = size_class(bytes);
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
+  const SizeClass size = size_class(std::min(bytes, most));
   void* block = pool.take(size);
-  if (block == nullptr) block = new_block(size);
-  if (block == nullptr) out_of_memory(bytes);
-  return block;
+  return block != nullptr ? block : new_block(size, bytes);
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
   const SizeClass size = size_class(bytes);
-  if (!pool.put(block, size)) ::operator delete(block, std::align_val_t{align_of(size.bytes)});
+  pool.used -= std::min(pool.used, size.bytes);
+  if (!pool.keep(block, size)) make_room_or_give_back(block, size);
 }
 
 void release_cached_memory() noexcept {

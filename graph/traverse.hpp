@@ -21,16 +21,33 @@ namespace detail {
 // What Boost calls a queue, but last in, first out.
 class NodeStack {
  public:
-  bool empty() const { return nodes_.empty(); }
-  Node* top() const { return nodes_.back(); }
-  void push(Node* node) { nodes_.push_back(node); }
-  void pop() { nodes_.pop_back(); }
+  bool empty() const { return size_ == 0; }
+  Node* top() const { return nodes_[size_ - 1]; }
+  void push(Node* node) {
+    if (size_ == nodes_.size()) grow();
+    nodes_[size_++] = node;
+  }
+  void pop() { --size_; }
 
  private:
+  [[gnu::noinline]] void grow() { nodes_.resize(2 * nodes_.size() + 32); }
   NodeList nodes_;
+  std::size_t size_ = 0;
 };
 
-// Counts the nodes, and in `index` the edges that lead to each. Leaves them black.
+// A colour map of two colours: a node is seen or not.
+struct Seen {
+  using key_type = Node*;
+  using value_type = boost::default_color_type;
+  using reference = value_type;
+  using category = boost::read_write_property_map_tag;
+};
+inline boost::default_color_type get(Seen, Node* node) {
+  return node->seen ? boost::gray_color : boost::white_color;
+}
+inline void put(Seen, Node* node, boost::default_color_type) { node->seen = true; }
+
+// Counts the nodes, and in `index` the edges that lead to each. Leaves them seen.
 struct CountReaders : boost::default_bfs_visitor {
   std::size_t* count;
   explicit CountReaders(std::size_t& found) : count(&found) {}
@@ -41,7 +58,7 @@ struct CountReaders : boost::default_bfs_visitor {
 
 // Kahn's algorithm ("Topological sorting of large networks", 1962): a node's turn comes when it has been
 // reached along all the edges that lead to it. That is its colour then.
-struct Readers : NodeColor {};
+struct Readers : Seen {};
 inline boost::default_color_type get(Readers, Node* node) {
   return node->index == 0 ? boost::white_color : boost::gray_color;
 }
@@ -54,7 +71,7 @@ struct FromTheEnd : boost::default_bfs_visitor {
   FromTheEnd(NodeList& nodes, std::size_t& count) : order(&nodes), left(&count) {}
   void examine_edge(const InputEdge& edge, const auto& graph) const { --target(edge, graph)->index; }
   void discover_vertex(Node* node, const auto&) const {
-    node->color = boost::white_color;
+    node->seen = false;
     node->index = static_cast<std::uint32_t>(--*left);
     (*order)[*left] = node;
   }
@@ -71,14 +88,14 @@ void topological_order(std::span<const Tensor> roots, NodeList& order) {
   std::size_t count = 0;
   for (const Tensor& root : roots) {
     Node* node = root.node();
-    if (!Follow::follows(*node) || node->color != boost::white_color) continue;
+    if (!Follow::follows(*node) || node->seen) continue;
     node->index = 0;
-    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(count), NodeColor());
+    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(count), detail::Seen());
   }
   order.resize(count);
   for (const Tensor& root : std::views::reverse(roots)) {
     Node* node = root.node();
-    if (node->color != boost::black_color || node->index != 0) continue;
+    if (!node->seen || node->index != 0) continue;
     boost::breadth_first_visit(graph, node, stack, detail::FromTheEnd(order, count), detail::Readers());
   }
 }

@@ -23,7 +23,7 @@ BOOST_CONCEPT_ASSERT((boost::GraphConcept<InputGraph>));
 BOOST_CONCEPT_ASSERT((boost::IncidenceGraphConcept<InputGraph>));
 BOOST_CONCEPT_ASSERT(
     (boost::MultiPassInputIteratorConcept<boost::graph_traits<InputGraph>::out_edge_iterator>));
-BOOST_CONCEPT_ASSERT((boost::ReadWritePropertyMapConcept<NodeColor, Node*>));
+BOOST_CONCEPT_ASSERT((boost::ReadWritePropertyMapConcept<detail::Seen, Node*>));
 
 TEST_CASE("edges lead from a node to its inputs", "[boost_graph]") {
   const Tensor a = variable({1, 2}), b = variable({3, 4});
@@ -93,8 +93,7 @@ TEST_CASE("topological order: inputs come before what uses them, each node once"
     for (const Tensor& input : node->inputs()) CHECK(position.at(input.node()) < position.at(node));
   }
   CHECK(order.back() == y.node());
-  CHECK(
-      std::all_of(order.begin(), order.end(), [](const Node* n) { return n->color == boost::white_color; }));
+  CHECK(std::all_of(order.begin(), order.end(), [](const Node* n) { return !n->seen; }));
 }
 
 struct FollowOps {
