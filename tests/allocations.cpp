@@ -5,6 +5,7 @@
 #include <new>
 
 #include <gradweave/graph/compile.hpp>
+#include <gradweave/graph/storage.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
@@ -83,13 +84,25 @@ TEST_CASE("a compiled step allocates nothing", "[allocations]") {
   CHECK(train(adam) == 0);
 }
 
-// Nodes are recycled; what remains is the stack of Boost's depth-first search and a few lists of sizes.
+// Nodes are recycled; what remains is a few lists of sizes.
 TEST_CASE("an ordinary loop allocates next to nothing", "[allocations]") {
   const nn::Sequential net(nn::Dense(30, 20), nn::Sigmoid(), nn::Dense(20, 10));
   const Tensor x = numbers({16, 30}), y = labels(16);
   nn::SGD sgd(net.parameters(), {.momentum = 0.9});
   CHECK(allocations_of([&] { sgd.minimize(nn::cross_entropy(net(x), y)); }) <= 10 * 10);
   CHECK(allocations_of([&] { eval(net(x)); }) <= 10 * 3);
+}
+
+TEST_CASE("many small nodes find memory again after a part of the program with large tensors", "[allocations]") {
+  release_cached_memory();
+  const auto products = [](const Tensor& x, int length) {
+    Tensor y = x;
+    for (int i = 0; i < length; ++i) y = y * x;
+    eval(y);
+  };
+  products(numbers({1 << 18}), 3);
+  const Tensor small = numbers({1});
+  CHECK(allocations_of([&] { products(small, 3000); }) <= 10 * 3);
 }
 
 TEST_CASE("nor a step with random numbers, convolutions and pooling", "[allocations]") {
