@@ -153,6 +153,14 @@ Blocks::Operand Blocks::add_number(const Array& x) {
   return static_cast<Operand>(places_.size() - 1);
 }
 
+Blocks::Outer Blocks::add_outer(const Array& column, const Array& row, Index width) {
+  const auto element = static_cast<std::uint8_t>(size_of(row.dtype));
+  row_width_ = width;
+  places_.push_back({.data = row.as<std::byte>(), .kind = Kind::row, .step = element});
+  places_.push_back({.data = column.as<std::byte>(), .kind = Kind::factor, .step = element});
+  return {static_cast<Operand>(places_.size() - 2), static_cast<Operand>(places_.size() - 1)};
+}
+
 Blocks::Operand Blocks::add_register(DType dtype, bool fresh) {
   largest_element_ = std::max(largest_element_, size_of(dtype));
   std::uint32_t number = registers_;
@@ -255,25 +263,34 @@ void Blocks::lay_out_inputs(Index first, Index count, bool is_first, std::byte* 
   }
 }
 
-void* Blocks::address(std::size_t operand, Index first, Index begin, std::byte* scratch) const {
+void* Blocks::address(std::size_t operand, const Position& at, std::byte* scratch) const {
   const Place& place = entries_[operand];
-  return place.kind == Kind::memory ? static_cast<std::byte*>(addresses_[operand]) + first * place.step
-                                    : scratch + place.offset + (first - begin) * place.step;
+  auto* const data = static_cast<std::byte*>(addresses_[operand]);
+  switch (place.kind) {
+    case Kind::memory:
+      return data + at.first * place.step;
+    case Kind::row:
+      return data + at.column * place.step;
+    case Kind::factor:
+      return data + at.row * place.step;
+    default:
+      return scratch + place.offset + (at.first - at.begin) * place.step;
+  }
 }
 
-void Blocks::run_block(Index first, Index count, Index begin, std::byte* scratch, void* state) const {
+void Blocks::run_block(const Position& position, Index count, std::byte* scratch, void* state) const {
   std::array<void*, 8> few;
   RecycledVector<void*> many(most_inputs_ + 1 > few.size() ? most_inputs_ + 1 : 0);
   void** const at = many.empty() ? few.data() : many.data();
   for (const Instruction& instruction : instructions_) {
     for (std::uint32_t i = 0; i <= instruction.input_count; ++i)
-      at[i] = address(instruction.first_operand + i, first, begin, scratch);
+      at[i] = address(instruction.first_operand + i, position, scratch);
     instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
                        count);
-    if (!streams_.empty() && first + block_ < count_)
-      fetch_ahead(first + block_, &instruction - instructions_.data());
+    if (!streams_.empty() && position.first + count < count_)
+      fetch_ahead(position.first + count, &instruction - instructions_.data());
   }
-  if (joining_ != nullptr) joining_->add(state, address(joined_, first, begin, scratch), count);
+  if (joining_ != nullptr) joining_->add(state, address(joined_, position, scratch), count);
 }
 
 // Asks for a part of a block, one for each instruction of the block before: the memory has as much time for
@@ -297,7 +314,7 @@ void Blocks::run_at_once(std::byte* scratch, void* state) {
   if (base_ != scratch) {
     base_ = scratch;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (entries_[i].kind != Kind::memory) addresses_[i] = scratch + entries_[i].offset;
+      if (!entries_[i].data_outside()) addresses_[i] = scratch + entries_[i].offset;
     }
   }
   for (const Instruction& instruction : instructions_) {
@@ -309,14 +326,19 @@ void Blocks::run_at_once(std::byte* scratch, void* state) {
 }
 
 void Blocks::run(Index begin, Index end, std::byte* scratch, void* state, Index panel_first) {
-  if (end - begin == count_ && count_ <= block_) {
+  if (end - begin == count_ && count_ <= block_ && row_width_ == 0) {
     lay_out_inputs(0, count_, true, scratch);
     return run_at_once(scratch, state);
   }
-  for (Index first = begin; first < end; first += block_) {
-    const Index count = std::min(block_, end - first);
-    lay_out_inputs(first, count, first == begin, scratch);
-    run_block(first, count, begin - panel_first, scratch, state);
+  Position at{begin, begin - panel_first, 0, 0};
+  for (Index count = 0; at.first < end; at.first += count) {
+    count = std::min(block_, end - at.first);
+    if (row_width_ != 0) {  // no further than to the end of the row
+      at.row = at.first / row_width_, at.column = at.first % row_width_;
+      count = std::min(count, row_width_ - at.column);
+    }
+    lay_out_inputs(at.first, count, at.first == begin, scratch);
+    run_block(at, count, scratch, state);
   }
 }
 

@@ -34,6 +34,13 @@ class Blocks {
   Operand add_number(const Array& x);
   /// What exists only within a block; `fresh`: in memory that nothing else has used.
   Operand add_register(DType dtype, bool fresh = false);
+  /// A matrix of rows of `width` elements, each `row` multiplied by one element of `column`: the row, which
+  /// runs along, and its factor. At most one.
+  struct Outer {
+    Operand row;
+    Operand factor;
+  };
+  Outer add_outer(const Array& column, const Array& row, Index width);
   /// A register whose value nobody reads after the instructions that were added: the next one may use it.
   void release(Operand reg);
   /// What exists only within [first, last) of a call of `run`: something else writes it, to `panel()`.
@@ -58,7 +65,7 @@ class Blocks {
   template <class F>
   void for_each_address(const F& f) {
     for (std::size_t i = 0; i < operands_.size(); ++i) {
-      if (entries_[i].kind == Kind::memory) f(operands_[i], &addresses_[i]);
+      if (entries_[i].data_outside()) f(operands_[i], &addresses_[i]);
     }
     for (Feed& feed : feeds_) f(feed.operand, &feed.data);
   }
@@ -69,13 +76,20 @@ class Blocks {
   void run(Index begin, Index end, std::byte* scratch, void* state = nullptr, Index panel_first = 0);
 
  private:
-  enum class Kind : std::uint8_t { memory, scratch, panel };
+  enum class Kind : std::uint8_t { memory, row, factor, scratch, panel };
   struct Place {
     std::byte* data = nullptr;  // of memory
     std::size_t offset = 0;     // of what is in the scratch memory
     std::uint32_t number = 0;   // of the register
     Kind kind = Kind::memory;
     std::uint8_t step = 0;  // bytes from one element to the next; 0 where each block begins at the same place
+    bool data_outside() const { return kind != Kind::scratch && kind != Kind::panel; }
+  };
+  struct Position {  // of a block
+    Index first;
+    Index begin;  // of the panel
+    Index row;    // of an outer product
+    Index column;
   };
   struct Instruction {
     BlockKernel kernel;
@@ -101,8 +115,8 @@ class Blocks {
   void find_streams();
   void fetch_ahead(Index first, std::ptrdiff_t instruction) const;
   void lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const;
-  void* address(std::size_t operand, Index first, Index begin, std::byte* scratch) const;
-  void run_block(Index first, Index count, Index begin, std::byte* scratch, void* state) const;
+  void* address(std::size_t operand, const Position& at, std::byte* scratch) const;
+  void run_block(const Position& at, Index count, std::byte* scratch, void* state) const;
   void run_at_once(std::byte* scratch, void* state);
 
   std::vector<Place> places_;
@@ -121,6 +135,7 @@ class Blocks {
   std::size_t largest_element_ = 1;
   Index count_ = 0;
   Index block_ = 0;
+  Index row_width_ = 0;  // of an outer product, if there is one
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;
   std::size_t panel_offset_ = 0;

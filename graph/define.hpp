@@ -19,7 +19,8 @@
 // - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
 //   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
 //   condition) a dtype of their own, `numbers` says how many of the last ones are always single elements
-//   (such as a learning rate), which then stay in a register.
+//   (such as a learning rate), which then stay in a register. `scaled` is the number of an input that may
+//   come as a row of an outer product, see below, without being computed first.
 // - view: infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides) moves no data. It may
 //   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
 // - kernel: infer(Spec...) and forward(const Array& y, const Array& x...), anything else, on row-major
@@ -30,6 +31,8 @@
 //   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
 //   writing it; part_rows(y, x...), how many to compute at a time so that what uses them finds them in the
 //   cache, 256 KiB. With part_columns(y, x...) threads may share out the columns of all rows, see Rows.
+//   outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take its rows
+//   as multiples of b.
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
@@ -198,6 +201,11 @@ Index part_columns(const void* attributes, const Array& y, std::span<const Array
 }
 
 template <class Op>
+bool outer(const void* attributes, const Array& y, std::span<const Array> inputs) {
+  return as<Op>(attributes).outer(y, inputs[0], inputs[1]);
+}
+
+template <class Op>
 double flops(const void* attributes, const Array& y, std::span<const Array> inputs) {
   if constexpr (requires { &Op::flops; }) {
     const Op& op = as<Op>(attributes);
@@ -272,6 +280,7 @@ constexpr Operation describe() {
   if constexpr (ElementwiseOp<Op>) {
     table.elementwise = true;
     table.numbers = numbers_of<Op>();
+    table.scaled = scaled_of<Op>();
     table.plain = table.numbers == 0 && !requires { Op::fixed; };
     add_block<Op, bool>(table);
     add_block<Op, Index>(table);
@@ -295,6 +304,7 @@ constexpr Operation describe() {
       table.row_cost = &row_cost<Op>;
       table.part_rows = &part_rows<Op>;
       if constexpr (requires { &Op::part_columns; }) table.part_columns = &part_columns<Op>;
+      if constexpr (requires { &Op::outer; }) table.outer = &outer<Op>;
     } else {
       table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
         spread(

@@ -60,6 +60,7 @@ void Executable::run_joined(std::byte* scratch) {
 // Rows of the lead and what follows them; without a lead, elements.
 void Executable::run_part(Index begin, Index end, std::byte* scratch, void* state) {
   if (lead == nullptr) return blocks.run(begin, end, scratch, state);
+  if (outer) return blocks.run(begin * width, end * width, scratch, state);
   const auto element = static_cast<Index>(size_of(output.dtype));
   std::byte* data = to_panel ? blocks.panel(scratch) : output.as<std::byte>() + begin * width * element;
   lead->run_rows(attributes, {data, begin, end - begin, width}, output, inputs);

@@ -22,6 +22,7 @@ struct Executable {
   Index part_columns = 0;  ///< what threads share out instead of the rows, if not 0
   Index worth = 0;         ///< how many threads
   bool to_panel = false;   ///< its rows are nowhere as a whole
+  bool outer = false;      ///< nor anywhere: what follows multiplies out itself
   // What follows, over so many elements.
   Index count = 0;
   Blocks blocks;

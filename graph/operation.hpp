@@ -115,6 +115,9 @@ struct Operation {
   bool elementwise = false;
   bool plain = false;       ///< elementwise, and all inputs have the promoted dtype and broadcast
   std::size_t numbers = 0;  ///< so many of its last inputs are single elements
+  /// The input that its kernels also take as elements and a number that these are multiplied by first, which
+  /// then comes behind all inputs.
+  std::size_t scaled = static_cast<std::size_t>(-1);
   std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs
   std::array<DType, dtype_count> block_result{};  ///< and the dtype that each gives
   bool (*view)(const void*, const Array& input, Array& output, std::span<Index> strides) = nullptr;
@@ -127,6 +130,8 @@ struct Operation {
   /// A multiple of so many columns is what threads had better take of all rows, which must be one part of
   /// them; 0: threads take rows.
   AboutRows part_columns = nullptr;
+  /// Whether it is the outer product of its two inputs, both in order: y[i, j] = a[i] b[j].
+  bool (*outer)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
   /// How many floating-point operations it takes; arrays come without data.
   double (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
   std::array<const Joining*, dtype_count>

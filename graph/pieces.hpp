@@ -86,6 +86,18 @@ struct Number {
   Piece<T> value;
 };
 
+// Elements of which each is multiplied by the same number, and rounded, before they are used.
+template <class T>
+struct Scaled {
+  Elements<T> elements;
+  Number<T> factor;
+  auto whole(Index first) const { return product(elements.whole(first)); }
+  Piece<T> last(Index first, Index count) const { return product(elements.last(first, count)); }
+  Piece<T> one(Index first) const { return product(elements.one(first)); }
+  /// As a matrix product of one term adds it up: from zero, so that nothing else is contracted with it.
+  auto product(const auto& x) const { return x * factor.value + T(0); }
+};
+
 template <class Op>
 constexpr std::size_t numbers_of() {
   if constexpr (requires { Op::numbers; }) {
@@ -94,9 +106,28 @@ constexpr std::size_t numbers_of() {
     return 0;
   }
 }
-template <class Op, class T, std::size_t I>
-using Reader = std::conditional_t<(I + numbers_of<Op>() < elementwise_arity<Op>()), Elements<Input<Op, T, I>>,
-                                  Number<Input<Op, T, I>>>;
+// Which input may come scaled; no_input if none.
+inline constexpr std::size_t no_input = static_cast<std::size_t>(-1);
+template <class Op>
+constexpr std::size_t scaled_of() {
+  if constexpr (requires { Op::scaled; }) {
+    return Op::scaled;
+  } else {
+    return no_input;
+  }
+}
+// `scaled` is the input that does, its factor behind all inputs.
+template <class Op, class T, std::size_t I, std::size_t scaled>
+auto reader(std::span<const void* const> inputs) {
+  using X = Input<Op, T, I>;
+  if constexpr (I == scaled) {
+    return Scaled<X>{{inputs[I]}, Number<X>(inputs.back())};
+  } else if constexpr (I + numbers_of<Op>() < elementwise_arity<Op>()) {
+    return Elements<X>{inputs[I]};
+  } else {
+    return Number<X>(inputs[I]);
+  }
+}
 
 template <class Op, class T, std::size_t... I>
 constexpr auto result_type(std::index_sequence<I...>) {
@@ -108,11 +139,11 @@ using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
 template <class Op, class T>
 using Result = decltype(result_type<Op, T>(Inputs<Op>()));
 
-template <class Op, class T, std::size_t... I>
+template <class Op, class T, std::size_t scaled, std::size_t... I>
 void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
                 std::index_sequence<I...>) {
   using R = Result<Op, T>;
-  const std::tuple<Reader<Op, T, I>...> readers{Reader<Op, T, I>{inputs[I]}...};
+  const std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
   Index first = 0;
   for (; first + piece <= count; first += piece) {
     const Piece<R> y = op.forward(std::get<I>(readers).whole(first)...);
@@ -138,7 +169,13 @@ void run_block(const void* attributes, std::span<const void* const> inputs, void
   if constexpr (takes_all_inputs<Op, T>) {
     Op::template run<T>(inputs, static_cast<T*>(output), count);
   } else {
-    run_pieces<Op, T>(as<Op>(attributes), inputs, static_cast<Result<Op, T>*>(output), count, Inputs<Op>());
+    const Op& op = as<Op>(attributes);
+    auto* y = static_cast<Result<Op, T>*>(output);
+    if constexpr (scaled_of<Op>() != no_input) {
+      if (inputs.size() > elementwise_arity<Op>())
+        return run_pieces<Op, T, scaled_of<Op>()>(op, inputs, y, count, Inputs<Op>());
+    }
+    run_pieces<Op, T, no_input>(op, inputs, y, count, Inputs<Op>());
   }
 }
 

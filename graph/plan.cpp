@@ -104,7 +104,7 @@ class Plan::Machine {
       const Id joined = program_.inputs_of(value(step.reduction))[0];
       e.joining = value(step.reduction).operation->joining[static_cast<std::size_t>(value(joined).dtype)];
     }
-    if (step.lead != no_id) add_lead(e, step.lead);
+    if (step.lead != no_id) add_lead(e, step);
     for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
     if (step.reduction != no_id) add_reduction(e, step.reduction);
     if (!step.members.empty() || step.reduction != no_id) {
@@ -130,7 +130,8 @@ class Plan::Machine {
       last_reader_[value(input).buffer] = static_cast<std::uint32_t>(step.members.size());
   }
 
-  void add_lead(Executable& e, Id id) {
+  void add_lead(Executable& e, const Step& step) {
+    const Id id = step.lead;
     const Value& v = value(id);
     e.lead = v.operation;
     e.attributes = v.attributes;
@@ -156,7 +157,32 @@ class Plan::Machine {
     if (e.part == e.rows && e.lead->part_columns != nullptr)
       e.part_columns = e.lead->part_columns(e.attributes, e.output, e.inputs);
     e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
-    if (e.to_panel) operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
+    e.outer = is_outer(e, step);
+    if (e.outer) {
+      e.part = e.rows;
+      e.part_columns = 0;
+      outer_ = e.blocks.add_outer(e.inputs[0], e.inputs[1], e.width);
+      note_source(outer_.row, source_of(program_.inputs_of(v)[1]));
+      note_source(outer_.factor, source_of(program_.inputs_of(v)[0]));
+      operands_[id] = {number(), outer_.row, {}};
+    } else if (e.to_panel) {
+      operands_[id] = {number(), e.blocks.add_panel(v.dtype, e.part * e.width), {}};
+    }
+  }
+
+  // Whether the lead is an outer product that all its readers can multiply out as they go.
+  bool is_outer(const Executable& e, const Step& step) const {
+    constexpr Index long_enough = 64;  // for a call of the kernels for every row
+    if (!e.to_panel || e.joining != nullptr || e.lead->outer == nullptr || e.width < long_enough)
+      return false;
+    const auto takes_it = [&](Id member) {
+      const std::span<const Id> inputs = program_.inputs_of(value(member));
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (value(inputs[i]).buffer == step.lead && i != value(member).operation->scaled) return false;
+      }
+      return true;
+    };
+    return std::ranges::all_of(step.members, takes_it) && e.lead->outer(e.attributes, e.output, e.inputs);
   }
 
   void add_member(Executable& e, Id id, std::uint32_t m) {
@@ -169,6 +195,9 @@ class Plan::Machine {
       inputs_.push_back(number ? this->number(e, inputs[i]) : operand(e, inputs[i], program_.shape_of(v)));
       arrays_.push_back(program_.array_of(value(inputs[i])));
     }
+    if (e.outer && v.operation->scaled < inputs.size() &&
+        value(inputs[v.operation->scaled]).buffer == e.first)
+      inputs_.push_back(outer_.factor);
     // Its own result may go where an input of the same size was: element for element it is read before.
     const auto release_inputs = [&](bool of_same_size) {
       for (const Id input : program_.inputs_of(v)) {
@@ -211,7 +240,7 @@ class Plan::Machine {
     Known& known = laid_out_[input];
     if (known.executable == number() && same(known.shape, shape)) return known.operand;
     const Blocks::Operand operand = e.blocks.add_input(program_.array_of(x), shape);
-    note_source(operand, {x.buffer, x.offset});
+    note_source(operand, source_of(input));
     known = {number(), operand, shape};
     return operand;
   }
@@ -220,12 +249,14 @@ class Plan::Machine {
     const Value& x = value(input);
     if (is_scratch(x.buffer)) return operands_[x.buffer].operand;
     const Blocks::Operand operand = e.blocks.add_number(program_.array_of(x));
-    note_source(operand, {x.buffer, x.offset});
+    note_source(operand, source_of(input));
     return operand;
   }
 
+  Source source_of(Id input) const { return {value(input).buffer, value(input).offset}; }
+
   void note_source(Blocks::Operand operand, Source source) {
-    sources_.resize(operand + 1);
+    if (sources_.size() <= operand) sources_.resize(operand + 1);
     sources_[operand] = source;
   }
 
@@ -268,6 +299,7 @@ class Plan::Machine {
   std::vector<Known> operands_;  // by value: what a step computes
   std::vector<Known> laid_out_;  // and what it reads
   std::vector<std::uint32_t> last_reader_;
+  Blocks::Outer outer_{};  // of the step at hand
   std::vector<Blocks::Operand> inputs_;
   std::vector<Array> arrays_;
 };

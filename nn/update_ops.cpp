@@ -14,6 +14,7 @@ typename A::Scalar as_scalar(const A&, double value) {
 struct SgdUpdate {
   static constexpr std::string_view name = "sgd_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
   static constexpr std::size_t numbers = 1;
   static auto forward(const auto& p, const auto& g, const auto& rate) { return p - rate * g; }
   static Samples samples() {
@@ -25,6 +26,7 @@ struct NesterovUpdate {
   double momentum;
   static constexpr std::string_view name = "nesterov_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
   static constexpr std::size_t numbers = 1;
   auto forward(const auto& p, const auto& g, const auto& velocity, const auto& rate) const {
     return p - rate * (g + as_scalar(p, momentum) * velocity);
@@ -56,6 +58,7 @@ struct VelocityUpdate {
   double momentum;
   static constexpr std::string_view name = "velocity_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
   auto forward(const auto& velocity, const auto& g) const { return as_scalar(g, momentum) * velocity + g; }
   static SamplesOf<VelocityUpdate> samples() {
     return {{{0.9}, {gradweave::uniform(-2, 2), gradweave::uniform(-2, 2)}}};
@@ -65,6 +68,7 @@ struct VelocityUpdate {
 struct MeanUpdate {
   static constexpr std::string_view name = "mean_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
   static constexpr std::size_t numbers = 1;
   static auto forward(const auto& mean, const auto& g, const auto& share) {
     return mean + share * (g - mean);
@@ -77,6 +81,7 @@ struct MeanUpdate {
 struct MeanSquareUpdate {
   static constexpr std::string_view name = "mean_square_update";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
   static constexpr std::size_t numbers = 1;
   static auto forward(const auto& mean, const auto& g, const auto& share) {
     return mean + share * (g * g - mean);
@@ -90,6 +95,7 @@ struct DecayedGradient {
   double weight_decay;
   static constexpr std::string_view name = "decayed_gradient";
   static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 0;
   auto forward(const auto& g, const auto& p) const { return g + as_scalar(g, weight_decay) * p; }
   static SamplesOf<DecayedGradient> samples() {
     return {{{0.01}, {gradweave::uniform(-2, 2), gradweave::uniform(-2, 2)}}};

@@ -159,6 +159,11 @@ struct MatMul {
     const bool plain = a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major();
     return plain && transpose_b && y.shape[0] <= few && y.shape[1] >= 2 * least ? least : 0;
   }
+  // Such as the gradient of a weight that one sample gives.
+  bool outer(const Array&, const Array& a, const Array& b) const {
+    const bool plain = a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major();
+    return plain && a.shape[transpose_a ? 0 : 1] == 1;
+  }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
     return transpose_b ? product(g, a, true, transpose_a) : product(a, g, !transpose_a, false);

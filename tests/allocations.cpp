@@ -93,7 +93,8 @@ TEST_CASE("an ordinary loop allocates next to nothing", "[allocations]") {
   CHECK(allocations_of([&] { eval(net(x)); }) <= 10 * 3);
 }
 
-TEST_CASE("many small nodes find memory again after a part of the program with large tensors", "[allocations]") {
+TEST_CASE("many small nodes find memory again after a part of the program with large tensors",
+          "[allocations]") {
   release_cached_memory();
   const auto products = [](const Tensor& x, int length) {
     Tensor y = x;

@@ -9,6 +9,8 @@
 
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/plan.hpp>
 #include <gradweave/nn/layers.hpp>
 #include <gradweave/nn/losses.hpp>
 #include <gradweave/ops/ops.hpp>
@@ -363,6 +365,49 @@ TEST_CASE("parameters of both dtypes can be trained together", "[nn][optimizers]
   CHECK(b.dtype() == f64);
   CHECK(a.value().to_vector() == std::vector<float>{0, 0});
   CHECK(b.value().to_vector() == std::vector<float>{0, 0});
+}
+
+// A weight's gradient is an outer product then, which the updates multiply out themselves.
+TEST_CASE("updates from one sample have the same bits when every op runs alone, on any number of threads",
+          "[nn][optimizers]") {
+  const int threads = get_num_threads();
+  const auto trained = [](auto optimizer_of, DType dtype, Index in, Index out) {
+    Generator generator(7);
+    const auto random = [&](const Shape& shape) {
+      Tensor x = random_normal(shape, generator, 0, 1, dtype);
+      eval(x);
+      return x;
+    };
+    const nn::Parameter weight("weight", random({out, in})), bias("bias", random({out}));
+    const auto optimizer = optimizer_of(std::vector{weight, bias});
+    const Tensor x = random({1, in}), y = random({1, out});
+    for (int k = 0; k < 3; ++k) optimizer->minimize(nn::mse_loss(tanh(linear(x, weight) + bias), y));
+    return weight.value().to_vector<double>();
+  };
+  Passes alone;
+  alone.fuse = false;
+  const auto check = [&](auto optimizer_of) {
+    for (const DType dtype : {DType::float32, f64}) {
+      for (const Index in : {1, 17, 63, 64, 100, 784}) {
+        for (const Index out : {1, 5, 600}) {
+          INFO(in << " to " << out);
+          set_num_threads(1);
+          const auto found = trained(optimizer_of, dtype, in, out);
+          set_num_threads(3);
+          CHECK(bool(trained(optimizer_of, dtype, in, out) == found));  // too long to print
+          const WithPasses with(alone);
+          CHECK(bool(trained(optimizer_of, dtype, in, out) == found));  // too long to print
+        }
+      }
+    }
+  };
+  check([](auto p) { return std::make_unique<nn::SGD>(p, nn::SgdOptions{.learning_rate = 0.1}); });
+  check([](auto p) {
+    return std::make_unique<nn::SGD>(
+        p, nn::SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
+  });
+  check([](auto p) { return std::make_unique<nn::Adam>(p); });
+  set_num_threads(threads);
 }
 
 TEST_CASE("XOR is learnt, from several starts", "[nn][training]") {
