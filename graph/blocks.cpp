@@ -194,8 +194,10 @@ void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::sp
   most_inputs_ = std::max(most_inputs_, static_cast<std::uint32_t>(inputs.size()));
 }
 
-void Blocks::add_reduction(const Joining& joining, Operand input) {
+void Blocks::add_reduction(const Joining& joining, Operand input, Index width, std::size_t element) {
   joining_ = &joining;
+  join_width_ = width;
+  result_bytes_ = element;
   joined_ = operands_.size();
   operands_.push_back(input);
 }
@@ -209,13 +211,19 @@ void Blocks::finish(Index count) {
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   const bool alone = instructions_.size() == 1 && streams_.empty();
   block_ = static_cast<Index>(std::clamp<std::size_t>(fitting, 128, alone ? 4096 : 512));
-  if (joining_ != nullptr) block_ = std::max(block_ / joining_->leaf, Index{1}) * joining_->leaf;
+  if (has_several_results() && join_width_ <= block_) {  // some whole rows of results
+    block_ = block_ / join_width_ * join_width_;
+  } else if (joining_ != nullptr) {
+    block_ = std::max(block_ / joining_->leaf, Index{1}) * joining_->leaf;
+    if (has_several_results()) row_width_ = join_width_;
+  }
   block_ = std::min(block_, std::max<Index>(count, 1));
   // One line more than fits a power of two: registers that begin at the same place of a page evict one
   // another.
   register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
   panel_offset_ = registers_ * register_bytes_;
-  scratch_bytes_ = panel_offset_ + panel_bytes_;
+  state_offset_ = (panel_offset_ + panel_bytes_ + line - 1) / line * line;
+  scratch_bytes_ = state_offset_ + (joining_ != nullptr ? joining_->bytes : 0);
   for (Place& place : places_)
     place.offset = place.kind == Kind::scratch ? place.number * register_bytes_ : panel_offset_;
   for (Feed& feed : feeds_) feed.offset = places_[feed.operand].offset;
@@ -247,7 +255,8 @@ void Blocks::find_streams() {
 Index Blocks::grain() const {
   constexpr Index work = 1 << 16;  // elements that a thread computes in some 10 us or more
   const Index elements = work / static_cast<Index>(std::max<std::size_t>(instructions_.size(), 1));
-  return std::max<Index>(elements / block_, 1) * block_;
+  const Index whole = std::max(block_, has_several_results() ? row_width_ : 0);
+  return std::max<Index>(elements / whole, 1) * whole;
 }
 
 void Blocks::set_data(Operand operand, std::byte* data) { places_[operand].data = data; }
@@ -290,7 +299,19 @@ void Blocks::run_block(const Position& position, Index count, std::byte* scratch
     if (!streams_.empty() && position.first + count < count_)
       fetch_ahead(position.first + count, &instruction - instructions_.data());
   }
-  if (joining_ != nullptr) joining_->add(state, address(joined_, position, scratch), count);
+  if (joining_ != nullptr) join(address(joined_, position, scratch), position, count, scratch, state);
+}
+
+void Blocks::join(const void* x, const Position& position, Index count, std::byte* scratch,
+                  void* state) const {
+  if (!has_several_results()) return joining_->add(state, x, count);
+  auto* const result = static_cast<std::byte*>(results_) +
+                       static_cast<std::size_t>(position.first / join_width_) * result_bytes_;
+  if (row_width_ == 0) return joining_->rows(x, count / join_width_, join_width_, result);
+  void* const own = scratch + state_offset_;
+  if (position.column == 0) joining_->begin(own);
+  joining_->add(own, x, count);
+  if (position.column + count == row_width_) joining_->finish(own, result);
 }
 
 // Asks for a part of a block, one for each instruction of the block before: the memory has as much time for
@@ -322,7 +343,7 @@ void Blocks::run_at_once(std::byte* scratch, void* state) {
     instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
                        count_);
   }
-  if (joining_ != nullptr) joining_->add(state, addresses_[joined_], count_);
+  if (joining_ != nullptr) join(addresses_[joined_], {}, count_, scratch, state);
 }
 
 void Blocks::run(Index begin, Index end, std::byte* scratch, void* state, Index panel_first) {

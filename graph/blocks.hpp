@@ -49,8 +49,9 @@ class Blocks {
   /// The output may be an input.
   void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
                        Operand output);
-  /// After the instructions the elements of `input` are joined: at most one.
-  void add_reduction(const Joining& joining, Operand input);
+  /// After the instructions the elements of `input` are joined, `width` neighbours into each result of
+  /// `element` bytes: at most one.
+  void add_reduction(const Joining& joining, Operand input, Index width, std::size_t element);
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 
@@ -69,10 +70,12 @@ class Blocks {
     }
     for (Feed& feed : feeds_) f(feed.operand, &feed.data);
   }
+  /// Where the results of a reduction with several begin; to be written to.
+  void** results() { return &results_; }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
   /// Elements [begin, end), given aligned scratch memory, of whose panel they begin at `panel_first`; `state`
-  /// of the reduction, if there is one.
+  /// of the reduction, if there is one with a single result. Several results want whole rows of it.
   void run(Index begin, Index end, std::byte* scratch, void* state = nullptr, Index panel_first = 0);
 
  private:
@@ -88,7 +91,7 @@ class Blocks {
   struct Position {  // of a block
     Index first;
     Index begin;  // of the panel
-    Index row;    // of an outer product
+    Index row;    // if there are rows
     Index column;
   };
   struct Instruction {
@@ -116,8 +119,10 @@ class Blocks {
   void fetch_ahead(Index first, std::ptrdiff_t instruction) const;
   void lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const;
   void* address(std::size_t operand, const Position& at, std::byte* scratch) const;
-  void run_block(const Position& at, Index count, std::byte* scratch, void* state) const;
+  void run_block(const Position& position, Index count, std::byte* scratch, void* state) const;
   void run_at_once(std::byte* scratch, void* state);
+  bool has_several_results() const { return joining_ != nullptr && join_width_ < count_; }
+  void join(const void* x, const Position& position, Index count, std::byte* scratch, void* state) const;
 
   std::vector<Place> places_;
   std::vector<Operand> operands_;
@@ -129,13 +134,17 @@ class Blocks {
   std::vector<Feed> feeds_;
   const Joining* joining_ = nullptr;
   std::size_t joined_ = 0;  // which of the operands
+  Index join_width_ = 0;
+  std::size_t result_bytes_ = 0;
+  void* results_ = nullptr;
+  std::size_t state_offset_ = 0;  // of the results that come bit by bit
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;
   std::size_t largest_element_ = 1;
   Index count_ = 0;
   Index block_ = 0;
-  Index row_width_ = 0;  // of an outer product, if there is one
+  Index row_width_ = 0;  // of rows that no block goes beyond, if there are such
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;
   std::size_t panel_offset_ = 0;

@@ -231,6 +231,13 @@ inline constexpr Joining joining_by{
     [](void* state, const void* next) { static_cast<Tree*>(state)->add(*static_cast<const Tree*>(next)); },
     [](const void* state, void* y) {
       *static_cast<typename Tree::Value*>(y) = static_cast<const Tree*>(state)->result();
+    },
+    [](const void* x, Index rows, Index width, void* y) {
+      for (Index row = 0; row < rows; ++row) {
+        Tree tree;
+        tree.add(static_cast<const typename Tree::Value*>(x) + row * width, width);
+        static_cast<typename Tree::Value*>(y)[row] = tree.result();
+      }
     }};
 
 template <class Op, class T>

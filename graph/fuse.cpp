@@ -1,8 +1,8 @@
 // Which ops run together. Values come inputs first; each joins the steps of its inputs where that is
 // possible, and else begins a step of its own. A step may be delayed to the end of the program as long as
 // nobody outside of it has read from it; or a value may be computed early, in a step that already stands,
-// when its other inputs are there by then. A reduction to one element is the end of the step that computes
-// what it joins.
+// when its other inputs are there by then. A reduction of neighbours, to one element or to several, is the
+// end of the step that computes what it joins.
 #include <algorithm>
 #include <numeric>
 
@@ -105,16 +105,26 @@ class Fusion {
 
   // The group that a reduction can be the end of.
   std::uint32_t ended_by(const Value& v) const {
-    if (v.edge_count != 1 || numel(program_.shape_of(v)) != 1) return no_id;
+    if (v.edge_count != 1) return no_id;
     const Value& x = program_.values[program_.inputs_of(v)[0]];
     const Index count = numel(program_.shape_of(x));
     const std::uint32_t g = group_of_[x.buffer];
-    if (v.operation->joining[static_cast<std::size_t>(x.dtype)] == nullptr || g == no_id || count < 2)
-      return no_id;
+    if (v.operation->joining[static_cast<std::size_t>(x.dtype)] == nullptr || g == no_id) return no_id;
+    const Index results = numel(program_.shape_of(v));
+    if (results == 0 || count < 2 * results || about_rows(v, v.operation->row_width) != 1) return no_id;
     const Step& step = groups_[g].step;
     const bool has_room = step.reduction == no_id && groups_[g].late == v.late && !v.again;
     if (!has_room || !takes(g, v, count)) return no_id;
-    return step.lead == no_id || is_joined_by_one(step.lead, v) ? g : no_id;
+    if (step.lead == no_id) return g;
+    if (results == 1) return is_joined_by_one(step.lead, v) ? g : no_id;
+    const Value& lead = program_.values[step.lead];
+    return about_rows(lead, lead.operation->row_width) % (count / results) == 0 ? g : no_id;
+  }
+
+  Index about_rows(const Value& v, Operation::AboutRows f) const {
+    std::vector<Array> inputs;
+    for (const Id input : program_.inputs_of(v)) inputs.push_back(program_.array_of(program_.values[input]));
+    return f(v.attributes, program_.array_of(v), inputs);
   }
 
   // Whether the rows of a lead can be joined as they come, and are too little work for several threads, for
@@ -122,14 +132,11 @@ class Fusion {
   bool is_joined_by_one(Id lead, const Value& reduction) const {
     const Value& v = program_.values[lead];
     const Operation& op = *v.operation;
-    const Array y = program_.array_of(v);
-    std::vector<Array> inputs;
-    for (const Id input : program_.inputs_of(v)) inputs.push_back(program_.array_of(program_.values[input]));
-    const Index width = op.row_width(v.attributes, y, inputs), rows = y.size() / width;
+    const Index width = about_rows(v, op.row_width), rows = numel(program_.shape_of(v)) / width;
     const Value& x = program_.values[program_.inputs_of(reduction)[0]];
     const Joining& joining = *reduction.operation->joining[static_cast<std::size_t>(x.dtype)];
-    const Index part = op.part_rows(v.attributes, y, inputs);
-    return rows * op.row_cost(v.attributes, y, inputs) < 2 * block_cost &&
+    const Index part = about_rows(v, op.part_rows);
+    return rows * about_rows(v, op.row_cost) < 2 * block_cost &&
            (part >= rows || part >= rows_to_join(joining, width));
   }
 

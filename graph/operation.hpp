@@ -90,6 +90,8 @@ struct Joining {
   void (*add)(void* state, const void* x, Index count);
   void (*append)(void* state, const void* next);
   void (*finish)(const void* state, void* y);
+  /// Joins rows of `width` elements, one behind the other, each into an element of `y`.
+  void (*rows)(const void* x, Index rows, Index width, void* y);
 };
 
 struct Operation {
@@ -134,8 +136,8 @@ struct Operation {
   bool (*outer)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
   /// How many floating-point operations it takes; arrays come without data.
   double (*flops)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
-  std::array<const Joining*, dtype_count>
-      joining{};               ///< by dtype; of a reduction, when its result is one element
+  std::array<const Joining*, dtype_count> joining{};  ///< by dtype; of a reduction whose rows are single
+                                                      ///< elements, each of neighbours of the input
   bool takes_strides = false;  ///< the kernel reads strided inputs itself; else it gets row-major ones
   bool uniform = false;        ///< every element is the same: `run` computes one
 

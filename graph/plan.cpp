@@ -100,10 +100,8 @@ class Plan::Machine {
     e.first = step.lead != no_id ? step.lead : step.members.empty() ? no_id : step.members[0];
     find_last_readers(step);
     sources_.clear();
-    if (step.reduction != no_id) {
-      const Id joined = program_.inputs_of(value(step.reduction))[0];
-      e.joining = value(step.reduction).operation->joining[static_cast<std::size_t>(value(joined).dtype)];
-    }
+    if (step.reduction != no_id && numel(program_.shape_of(value(step.reduction))) == 1)
+      e.joining = &joining_of(step.reduction);
     if (step.lead != no_id) add_lead(e, step);
     for (std::uint32_t m = 0; m < step.members.size(); ++m) add_member(e, step.members[m], m);
     if (step.reduction != no_id) add_reduction(e, step.reduction);
@@ -154,7 +152,7 @@ class Plan::Machine {
       const Index together = rows_to_join(*e.joining, e.width);
       e.part = e.part / together * together;
     }
-    if (e.part == e.rows && e.lead->part_columns != nullptr)
+    if (e.part == e.rows && step.reduction == no_id && e.lead->part_columns != nullptr)
       e.part_columns = e.lead->part_columns(e.attributes, e.output, e.inputs);
     e.worth = e.rows * e.lead->row_cost(e.attributes, e.output, e.inputs) / block_cost;
     e.outer = is_outer(e, step);
@@ -173,7 +171,7 @@ class Plan::Machine {
   // Whether the lead is an outer product that all its readers can multiply out as they go.
   bool is_outer(const Executable& e, const Step& step) const {
     constexpr Index long_enough = 64;  // for a call of the kernels for every row
-    if (!e.to_panel || e.joining != nullptr || e.lead->outer == nullptr || e.width < long_enough)
+    if (!e.to_panel || step.reduction != no_id || e.lead->outer == nullptr || e.width < long_enough)
       return false;
     const auto takes_it = [&](Id member) {
       const std::span<const Id> inputs = program_.inputs_of(value(member));
@@ -227,8 +225,16 @@ class Plan::Machine {
   void add_reduction(Executable& e, Id id) {
     const Value& v = value(id);
     const Id input = program_.inputs_of(v)[0];
-    e.blocks.add_reduction(*e.joining, operand(e, input, program_.shape_of(value(input))));
-    uses_.push_back({id, 0, &e.joined});
+    const Dims shape = program_.shape_of(value(input));
+    const Index results = numel(program_.shape_of(v));
+    e.blocks.add_reduction(joining_of(id), operand(e, input, shape), numel(shape) / results,
+                           size_of(v.dtype));
+    uses_.push_back({id, 0, results == 1 ? &e.joined : e.blocks.results()});
+  }
+
+  const Joining& joining_of(Id reduction) const {
+    const Value& joined = value(program_.inputs_of(value(reduction))[0]);
+    return *value(reduction).operation->joining[static_cast<std::size_t>(joined.dtype)];
   }
 
   // What this step has computed, or something from before it.

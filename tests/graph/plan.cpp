@@ -180,7 +180,7 @@ TEST_CASE("elementwise ops are one step with the product before them and need no
   CHECK(planned.plan->bytes() == 0);
 }
 
-TEST_CASE("a reduction to one element ends the step of what it joins", "[plan]") {
+TEST_CASE("a reduction of neighbours ends the step of what it joins", "[plan]") {
   const Tensor a = constant({{1, 2}, {3, 4}}), b = constant({{1, 0}, {2, 1}});
   const auto steps = [](const std::vector<Tensor>& roots) { return Planned(roots).plan->steps().size(); };
   CHECK(steps({sum(square(a - b))}) == 1);
@@ -189,8 +189,12 @@ TEST_CASE("a reduction to one element ends the step of what it joins", "[plan]")
   CHECK(steps({sum(matmul(a, b))}) == 1);
   CHECK(steps({sum(square(matmul(a, b)))}) == 1);
   CHECK(steps({sum(matmul(ones({300, 300}), ones({300, 300})))}) == 2);  // threads share out the rows
-  CHECK(steps({sum(exp(a), {1})}) == 2);                                 // more than one element
-  CHECK(steps({sum(exp(a)), max(exp(a))}) == 2);                         // one for each step
+  CHECK(steps({sum(exp(a), {1})}) == 1);
+  CHECK(steps({sum(exp(a), {0})}) == 2);  // of what lies apart
+  CHECK(max(exp(a) * b, {1}).to_vector()[1] == Approx(std::exp(4.0)));
+  CHECK(steps({sum(square(matmul(a, b)), {1})}) == 1);
+  CHECK(steps({sum(square(matmul(a, b)), {0})}) == 2);
+  CHECK(steps({sum(exp(a)), max(exp(a))}) == 2);  // one for each step
   // What reads the result waits for all of it, also where it reads what was joined.
   const Floats shares = (exp(a) / sum(exp(a))).to_vector();
   CHECK(shares[3] == Approx(0.6439142599));  // softmax of 1, 2, 3, 4
@@ -254,6 +258,50 @@ TEST_CASE("a reduction at the end of a kernel's step has the bits of one that st
         const WithPasses with(apart);
         CHECK(results() == together);
       }
+    }
+  }
+}
+
+TEST_CASE("several reductions of neighbours have the bits of those that stand alone", "[plan]") {
+  Passes apart;
+  apart.fuse = false;
+  const int threads = get_num_threads();
+  Generator generator(1);
+  const auto random = [&](const Shape& shape) {
+    Tensor x = random_normal(shape, generator);
+    eval(x);
+    return x;
+  };
+  for (const Index width : {2, 3, 10, 100, 255, 256, 300, 512, 513, 1025, 20000}) {
+    for (const Index rows : {2, 7, 300}) {
+      if (rows * width > 1'000'000) continue;
+      INFO(rows << " " << width);
+      const Tensor x = random({rows, width}), row = random({width}), left = random({rows, 3}),
+                   right = random({3, width}), halves = random({rows, 2 * width});
+      const auto results = [&] {
+        const Tensor kept = x * row;
+        const Tensor all[] = {
+            sum(kept, {1}),
+            max(exp(x) - 1, {1}, true),
+            min(abs(kept) / 2, {1}),
+            sum(cast(x, DType::float64) / 3, {1}),
+            sum(sigmoid(matmul(left, right) + row), {1}),
+            sum(reshape(halves * 2, {rows, 2, width}), {2}),
+            sum(reshape(matmul(left, concat({right, right}, 1)) * 2, {rows, 2, width}), {2}),
+            x - mean(square(x), {1}, true)};
+        eval(all);
+        std::vector<Floats> values{kept.to_vector()};
+        for (const Tensor& t : all) values.push_back(t.to_vector());
+        return values;
+      };
+      const auto together = results();
+      for (const int count : {1, 2, 5}) {
+        set_num_threads(count);
+        CHECK(bool(results() == together));  // too long to print
+        const WithPasses with(apart);
+        CHECK(bool(results() == together));
+      }
+      set_num_threads(threads);
     }
   }
 }
