@@ -77,13 +77,14 @@ void Snapshot::take(std::span<Node* const> some) {
 }
 
 void Snapshot::number_nodes() {
-  key.resize(nodes.size());
+  key.resize(2 * nodes.size());
   std::size_t edge_count = 0;
-  for (std::size_t k = 0; k < nodes.size(); ++k) {
-    static_assert(alignof(Operation) >= 4);  // two bits of its address are free
-    key[k] = std::bit_cast<std::uint64_t>(nodes[k]->operation) | std::uint64_t{nodes[k]->forget} << 1U |
-             nodes[k]->reverse;
-    edge_count += nodes[k]->input_count;
+  std::uint64_t* word = key.data();
+  for (const Node* node : nodes) {
+    *word++ = std::bit_cast<std::uint64_t>(node->operation);
+    // With the counts the edges can be told apart.
+    *word++ = std::uint64_t{node->input_count} << 2U | std::uint64_t{node->forget} << 1U | node->reverse;
+    edge_count += node->input_count;
   }
   inputs.clear(), uses.clear(), held.clear();
   numbers_.assign(least_numbers, none);

@@ -368,6 +368,19 @@ struct Counted {
   Counted(const Snapshot&, const Structure&) {}
 };
 
+TEST_CASE("how many inputs each op has tells structures apart", "[plan]") {
+  const Tensor a = constant({1, 2}), b = constant({3, 4}), c = constant({5, 6});
+  const auto joined = [](const std::vector<Tensor>& first, const std::vector<Tensor>& second) {
+    const Tensor x = concat(first), y = concat(second);
+    eval(x, y);
+    return std::vector<Floats>{x.to_vector(), y.to_vector()};
+  };
+  CHECK(joined({a}, {b, c}) == std::vector<Floats>{{1, 2}, {3, 4, 5, 6}});
+  CHECK(joined({a, b}, {c}) == std::vector<Floats>{{1, 2, 3, 4}, {5, 6}});
+  CHECK(joined({a, b, c}, {a}) == std::vector<Floats>{{1, 2, 3, 4, 5, 6}, {1, 2}});
+  CHECK(joined({a, b}, {c, a}) == std::vector<Floats>{{1, 2, 3, 4}, {5, 6, 1, 2}});
+}
+
 TEST_CASE("a cache keeps the latest and stays within its bound", "[plan]") {
   StructureCache<Counted> cache(10);
   const Tensor x = constant({1, 2});
