@@ -126,7 +126,7 @@ const Node* widest(std::span<Node* const> inputs) {
 }
 
 DType dtype_of_result(const Operation& elementwise, DType inputs) {
-  return elementwise.block_result[static_cast<std::size_t>(inputs)];
+  return elementwise.block[static_cast<std::size_t>(inputs)].result;
 }
 
 // What `op` gives; elementwise, of inputs that share `common`.
@@ -143,48 +143,41 @@ Spec result_of(const Operation& op, const void* attributes, std::span<Node* cons
   return {shape, dtype};
 }
 
-// The nodes of the inputs if nothing is to be converted: tensors of one dtype that the op has a kernel for.
-bool take_as_they_are(const Operation& op, std::span<const Operand> inputs, Node** nodes) {
-  if (inputs.empty() || op.fixed[0] || op.fixed[1] || op.fixed[2]) return false;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Tensor* tensor = inputs[i].tensor();
-    if (tensor == nullptr || !*tensor) return false;
-    nodes[i] = tensor->node();
-    if (nodes[i]->dtype != nodes[0]->dtype) return false;
-  }
-  return contains(op.dtypes, nodes[0]->dtype);
-}
+enum class Alike : std::uint8_t { no, in_dtype, in_shape };
 
-// The nodes of the inputs if all are tensors of one dtype and shape, which the result has too: most are, and
-// nothing can go wrong with them.
-bool take_alike(const Operation& op, std::span<const Operand> inputs, std::span<Node*> nodes) {
-  if (!op.plain || inputs.empty() || inputs.size() > nodes.size()) return false;
+// Takes the nodes of the inputs if nothing is to be converted: they are tensors of one dtype that the op has
+// a kernel for. Most have one shape as well, which the result has too: nothing can go wrong with those.
+Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span<Node*> nodes) {
+  if (inputs.empty() || inputs.size() > nodes.size()) return Alike::no;
+  bool one_shape = op.plain;
+  if (!op.plain && (op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor();
-    if (tensor == nullptr || !*tensor) return false;
+    if (tensor == nullptr || !*tensor) return Alike::no;
     nodes[i] = tensor->node();
     if (i == 0) continue;
-    if (nodes[i]->dtype != nodes[0]->dtype || !same(nodes[i]->shape(), nodes[0]->shape())) return false;
+    if (nodes[i]->dtype != nodes[0]->dtype) return Alike::no;
+    one_shape = one_shape && same(nodes[i]->shape(), nodes[0]->shape());
   }
-  return contains(op.dtypes, nodes[0]->dtype);
+  if (!contains(op.dtypes, nodes[0]->dtype)) return Alike::no;
+  return one_shape ? Alike::in_shape : Alike::in_dtype;
 }
 
+// `nodes` are the inputs if they are alike; else none.
 [[gnu::noinline]] Tensor add_unlike(const Operation& op, const void* attributes,
-                                    std::span<const Operand> inputs) {
-  const auto add = [&](std::span<Node* const> nodes, DType common) {
-    const Spec result = result_of(op, attributes, nodes, common);
-    return make_node(op, attributes, nodes, result.shape, result.dtype, reserves_strides(op));
+                                    std::span<const Operand> inputs, std::span<Node* const> nodes) {
+  const auto add = [&](std::span<Node* const> from, DType common) {
+    const Spec result = result_of(op, attributes, from, common);
+    return make_node(op, attributes, from, result.shape, result.dtype, reserves_strides(op));
   };
   try {
-    std::array<Node*, 4> few;
-    if (inputs.size() <= few.size() && take_as_they_are(op, inputs, few.data()))
-      return add({few.data(), inputs.size()}, few[0]->dtype);
+    if (!nodes.empty()) return add(nodes, nodes[0]->dtype);
     const DType common = common_dtype(op, inputs);
     std::vector<Tensor> made;
     for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], common));
-    std::vector<Node*> nodes(made.size());
-    std::ranges::transform(made, nodes.begin(), &Tensor::node);
-    return add(nodes, common);
+    std::vector<Node*> converted_nodes(made.size());
+    std::ranges::transform(made, converted_nodes.begin(), &Tensor::node);
+    return add(converted_nodes, common);
   } catch (const Error&) {
     rethrow_situated(op.name, inputs);
   }
@@ -212,10 +205,11 @@ Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, 
 
 Tensor apply(const Operation& op, const void* attributes, std::span<const Operand> inputs) {
   std::array<Node*, 4> few;
-  const bool alike = take_alike(op, inputs, few);
-  Tensor made = alike ? make_node(op, attributes, {few.data(), inputs.size()}, few[0]->shape(),
-                                  dtype_of_result(op, few[0]->dtype), false)
-                      : add_unlike(op, attributes, inputs);
+  const Alike alike = take_alike(op, inputs, few);
+  const std::span<Node* const> nodes(few.data(), alike == Alike::no ? 0 : inputs.size());
+  Tensor made = alike == Alike::in_shape ? make_node(op, attributes, nodes, few[0]->shape(),
+                                                     dtype_of_result(op, few[0]->dtype), false)
+                                         : add_unlike(op, attributes, inputs, nodes);
   if (const auto* where = detail::marks.where) {
     made.node()->where = *where;
   } else if (!inputs.empty()) {

@@ -102,7 +102,7 @@ void gather(const Array& from, Index first, Index count, void* to) {
   }
 }
 
-BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs) {
+const BlockKernel& block_kernel(const Operation& op, std::span<const Array> inputs) {
   DType dtype = DType::bool_;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     dtype = inputs[i].dtype;
@@ -185,13 +185,14 @@ Blocks::Operand Blocks::add_panel(DType dtype, Index elements) {
   return static_cast<Operand>(places_.size() - 1);
 }
 
-void Blocks::add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
-                             Operand output) {
-  instructions_.push_back({kernel, attributes, static_cast<std::uint32_t>(operands_.size()),
+void Blocks::add_instruction(const BlockKernel& kernel, const void* attributes,
+                             std::span<const Operand> inputs, Operand output) {
+  instructions_.push_back({kernel.run, attributes, static_cast<std::uint32_t>(operands_.size()),
                            static_cast<std::uint32_t>(inputs.size())});
   operands_.insert(operands_.end(), inputs.begin(), inputs.end());
   operands_.push_back(output);
   most_inputs_ = std::max(most_inputs_, static_cast<std::uint32_t>(inputs.size()));
+  cost_ += kernel.cost;
 }
 
 void Blocks::add_reduction(const Joining& joining, Operand input, Index width, std::size_t element) {
@@ -253,8 +254,7 @@ void Blocks::find_streams() {
 }
 
 Index Blocks::grain() const {
-  constexpr Index work = 1 << 16;  // elements that a thread computes in some 10 us or more
-  const Index elements = work / static_cast<Index>(std::max<std::size_t>(instructions_.size(), 1));
+  const Index elements = 1000 * block_cost / std::max<Index>(cost_, 1);
   const Index whole = std::max(block_, has_several_results() ? row_width_ : 0);
   return std::max<Index>(elements / whole, 1) * whole;
 }
@@ -294,8 +294,8 @@ void Blocks::run_block(const Position& position, Index count, std::byte* scratch
   for (const Instruction& instruction : instructions_) {
     for (std::uint32_t i = 0; i <= instruction.input_count; ++i)
       at[i] = address(instruction.first_operand + i, position, scratch);
-    instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
-                       count);
+    instruction.run(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
+                    count);
     if (!streams_.empty() && position.first + count < count_)
       fetch_ahead(position.first + count, &instruction - instructions_.data());
   }
@@ -340,8 +340,8 @@ void Blocks::run_at_once(std::byte* scratch, void* state) {
   }
   for (const Instruction& instruction : instructions_) {
     void* const* const at = addresses_.data() + instruction.first_operand;
-    instruction.kernel(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
-                       count_);
+    instruction.run(instruction.attributes, {at, instruction.input_count}, at[instruction.input_count],
+                    count_);
   }
   if (joining_ != nullptr) join(addresses_[joined_], {}, count_, scratch, state);
 }

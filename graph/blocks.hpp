@@ -15,7 +15,7 @@ namespace gradweave {
 void gather(const Array& from, Index first, Index count, void* to);
 
 /// The kernel for inputs of these dtypes: it is the first one without a fixed dtype that decides.
-BlockKernel block_kernel(const Operation& op, std::span<const Array> inputs);
+const BlockKernel& block_kernel(const Operation& op, std::span<const Array> inputs);
 
 /// Runs an elementwise op over the row-major `y`; the inputs have y's shape or broadcast to it.
 void run_elementwise(const Operation& op, const void* attributes, const Array& y,
@@ -47,7 +47,7 @@ class Blocks {
   Operand add_panel(DType dtype, Index elements);
 
   /// The output may be an input.
-  void add_instruction(BlockKernel kernel, const void* attributes, std::span<const Operand> inputs,
+  void add_instruction(const BlockKernel& kernel, const void* attributes, std::span<const Operand> inputs,
                        Operand output);
   /// After the instructions the elements of `input` are joined, `width` neighbours into each result of
   /// `element` bytes: at most one.
@@ -95,7 +95,7 @@ class Blocks {
     Index column;
   };
   struct Instruction {
-    BlockKernel kernel;
+    decltype(BlockKernel::run) run;
     const void* attributes;
     std::uint32_t first_operand;  // its inputs, then its output
     std::uint32_t input_count;
@@ -141,6 +141,7 @@ class Blocks {
   std::uint32_t registers_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint32_t most_inputs_ = 0;
+  Index cost_ = 0;  // of the instructions, for an element
   std::size_t largest_element_ = 1;
   Index count_ = 0;
   Index block_ = 0;

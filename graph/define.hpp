@@ -112,9 +112,8 @@ constexpr DTypes dtypes_of() {
 template <class Op, class T>
 constexpr void add_block(Operation& table) {
   if constexpr (contains(dtypes_of<Op>(), dtype_of<T>)) {
-    constexpr auto slot = static_cast<std::size_t>(dtype_of<T>);
-    table.block[slot] = &run_block<Op, T>;
-    table.block_result[slot] = block_result<Op, T>();
+    table.block[static_cast<std::size_t>(dtype_of<T>)] = {&run_block<Op, T>, block_result<Op, T>(),
+                                                          block_cost_of<Op, T>()};
   }
 }
 

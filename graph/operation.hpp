@@ -75,10 +75,14 @@ struct Sample {
   std::function<Tensor(std::span<const Tensor>)> call;
 };
 
-/// Computes `count` consecutive elements of an elementwise op from row-major inputs. The output may be an
-/// input.
-using BlockKernel = void (*)(const void* attributes, std::span<const void* const> inputs, void* output,
-                             Index count);
+/// How an elementwise op computes elements of one dtype.
+struct BlockKernel {
+  /// `count` consecutive elements from row-major inputs. The output may be an input.
+  void (*run)(const void* attributes, std::span<const void* const> inputs, void* output,
+              Index count) = nullptr;
+  DType result = DType::bool_;
+  Index cost = 0;  ///< of an element, roughly, in picoseconds
+};
 
 /// How a reduction joins elements that come piece by piece, so that it can be the end of a step. Its state
 /// needs no destructor.
@@ -120,8 +124,7 @@ struct Operation {
   /// The input that its kernels also take as elements and a number that these are multiplied by first, which
   /// then comes behind all inputs.
   std::size_t scaled = static_cast<std::size_t>(-1);
-  std::array<BlockKernel, dtype_count> block{};   ///< by the dtype of the promoted inputs
-  std::array<DType, dtype_count> block_result{};  ///< and the dtype that each gives
+  std::array<BlockKernel, dtype_count> block{};  ///< by the dtype of the promoted inputs
   bool (*view)(const void*, const Array& input, Array& output, std::span<Index> strides) = nullptr;
   void (*run)(const void*, const Array& output, std::span<const Array> inputs) = nullptr;
   void (*run_rows)(const void*, const Rows&, const Array& output, std::span<const Array> inputs) = nullptr;

@@ -129,15 +129,17 @@ auto reader(std::span<const void* const> inputs) {
   }
 }
 
+// The array expression that an op is.
 template <class Op, class T, std::size_t... I>
-constexpr auto result_type(std::index_sequence<I...>) {
-  using Y = decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr, 0)...));
-  return typename Y::Scalar();
-}
+auto expression(std::index_sequence<I...>)
+    -> std::remove_cvref_t<decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr,
+                                                                                                   0)...))>;
 template <class Op>
 using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
 template <class Op, class T>
-using Result = decltype(result_type<Op, T>(Inputs<Op>()));
+using Expression = decltype(expression<Op, T>(Inputs<Op>()));
+template <class Op, class T>
+using Result = typename Expression<Op, T>::Scalar;
 
 template <class Op, class T, std::size_t scaled, std::size_t... I>
 void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
@@ -185,6 +187,17 @@ constexpr DType block_result() {
     return dtype_of<T>;
   } else {
     return dtype_of<Result<Op, T>>;
+  }
+}
+
+// Eigen knows what an expression costs, in additions; as much as three more go for the memory it is in.
+template <class Op, class T>
+constexpr Index block_cost_of() {
+  constexpr Index addition = 25;  // picoseconds, in vectors of 32 bytes
+  if constexpr (takes_all_inputs<Op, T>) {
+    return 6 * addition;
+  } else {
+    return (3 + Index{Eigen::internal::evaluator<Expression<Op, T>>::CoeffReadCost}) * addition;
   }
 }
 

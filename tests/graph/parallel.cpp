@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <gradweave/graph/blocks.hpp>
+#include <gradweave/graph/define.hpp>
 #include <gradweave/graph/parallel.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -178,6 +180,30 @@ TEST_CASE("every op gives the same bits at any number of threads", "[parallel]")
   });
   check_same_bits("elementwise", [&] { return sigmoid(rows * 1.5 + 0.25) * rows; });
   check_same_bits("elementwise, broadcast", [&] { return exp(rows) / slice(rows, 0, 0, 1); });
+}
+
+struct Cheap {
+  static constexpr std::string_view name = "cheap";
+  static auto forward(const auto& x) { return x + x; }
+};
+struct Costly {
+  static constexpr std::string_view name = "costly";
+  static auto forward(const auto& x) { return x.exp().log().tanh(); }
+};
+
+TEST_CASE("the more an op has to do for an element, the fewer make work for a thread", "[parallel]") {
+  const auto grain = [](std::initializer_list<const Operation*> ops) {
+    Blocks blocks;
+    const Blocks::Operand x = blocks.add_array(DType::float32);
+    for (const Operation* op : ops)
+      blocks.add_instruction(op->block[static_cast<std::size_t>(DType::float32)], nullptr, {&x, 1}, x);
+    blocks.finish(1 << 20);
+    return blocks.grain();
+  };
+  const Operation &cheap = operation_of<Cheap>(), &costly = operation_of<Costly>();
+  CHECK(grain({&cheap}) > 5 * grain({&costly}));
+  CHECK(grain({&cheap}) > grain({&cheap, &cheap}));
+  CHECK(grain({&costly}) > grain({&costly, &costly}));
 }
 
 TEST_CASE("large products are right, part by part", "[parallel]") {
