@@ -239,6 +239,7 @@ Tensor detach(const Tensor& tensor, std::source_location where) {
 }
 
 Tensor contiguous(const Tensor& tensor) {
+  if (!tensor) throw GraphError("contiguous of an empty Tensor");
   if (tensor && tensor.is_evaluated() && !tensor.node()->strided) return tensor;
   return apply(Add{}, {Operand(tensor)});
 }

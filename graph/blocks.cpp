@@ -240,12 +240,13 @@ void Blocks::finish(Index count) {
 void Blocks::find_streams() {
   constexpr Index near_bytes = Index{1} << 20U;
   Index bytes = 0;
+  std::vector<bool> known(places_.size(), false);
   for (const Instruction& instruction : instructions_) {
     for (std::uint32_t i = 0; i <= instruction.input_count; ++i) {
       const std::uint32_t at = instruction.first_operand + i;
-      const auto same = [&](const Stream& s) { return operands_[s.operand] == operands_[at]; };
       const Place& place = places_[operands_[at]];
-      if (place.kind != Kind::memory || place.step == 0 || std::ranges::any_of(streams_, same)) continue;
+      if (place.kind != Kind::memory || place.step == 0 || known[operands_[at]]) continue;
+      known[operands_[at]] = true;
       streams_.push_back({at, i == instruction.input_count});
       bytes += count_ * place.step;
     }

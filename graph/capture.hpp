@@ -27,6 +27,10 @@ class Capture {
 
   /// What `place` holds at this point of the function: its tensor now, or what `update` put there.
   const Tensor& read(Tensor& place);
+  /// Whether there is such a thing.
+  bool is_updated(const Tensor& place) const;
+  /// Whether these values are those of the run at hand alone: of an argument or of what `read` gave.
+  bool changes(const Node* node) const;
   /// From here on `place` holds `next`.
   void update(Tensor& place, Tensor next);
   /// To be done before every run but the first, for which the function itself did it.
@@ -38,6 +42,7 @@ class Capture {
   friend class CompiledFunction;
   Cell& cell_of(Tensor& place);
   std::deque<Cell> cells_;
+  std::vector<Tensor> arguments_;
   std::vector<std::function<void()>> before_, after_;
   Capture* outer_;
 };

@@ -30,6 +30,13 @@ const Tensor& Capture::read(Tensor& place) {
   const Cell& cell = cell_of(place);
   return cell.next ? cell.next : place;
 }
+bool Capture::is_updated(const Tensor& place) const {
+  return std::ranges::any_of(cells_, [&](const Cell& c) { return c.tensor == &place && c.next; });
+}
+bool Capture::changes(const Node* node) const {
+  return std::ranges::find(arguments_, node, &Tensor::node) != arguments_.end() ||
+         std::ranges::any_of(cells_, [&](const Cell& cell) { return cell.tensor->node() == node; });
+}
 void Capture::update(Tensor& place, Tensor next) { cell_of(place).next = std::move(next); }
 
 // ---- CompiledFunction
@@ -77,6 +84,7 @@ struct CompiledFunction::Version {
     for (const Tensor& argument : arguments) placeholders.push_back(placeholder(argument));
     for (const Tensor& leaf : placeholders) nodes.push_back(leaf.node());
     Capture capture;
+    capture.arguments_ = placeholders;
     std::vector<Tensor> returned = call(function, placeholders);
     results.resize(returned.size());
     std::vector<Cell> cells(capture.cells_.begin(), capture.cells_.end());
@@ -87,6 +95,7 @@ struct CompiledFunction::Version {
       if (next.is_evaluated()) next = apply(copy_operation(), nullptr, std::array{Operand(next)});
       cells.push_back({&results[i], std::move(next)});
     }
+    capture.arguments_ = {};
     for (Cell& cell : capture.cells_) cell.next = {};  // what somebody holds would be computed as a whole
     replay = std::make_unique<Replay>(nodes, std::span<const Tensor>(), cells);
     before = capture.before_;

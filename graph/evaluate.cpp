@@ -100,8 +100,12 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   for (const Tensor& tensor : tensors) {
     if (!tensor) throw GraphError("eval of an empty Tensor");
   }
-  if (std::ranges::all_of(tensors, [](const Tensor& t) { return t.node()->evaluated(); })) return;
-  if (Capture::current() != nullptr) {
+  const Capture* capture = Capture::current();
+  const auto is_known = [&](const Tensor& t) {
+    return t.node()->evaluated() && (capture == nullptr || !capture->changes(t.node()));
+  };
+  if (std::ranges::all_of(tensors, is_known)) return;
+  if (capture != nullptr) {
     throw GraphError(
         "a tensor is evaluated inside a function that is being compiled; return it from the function "
         "instead");

@@ -42,8 +42,9 @@ class Fusion {
     Index count = 0;    // elements
     bool open = false;  // elementwise ops may join
     bool read_outside = false;
-    bool merged = false;  // into another
-    bool late = false;    // not a part of the forward pass
+    bool merged = false;      // into another
+    bool late = false;        // not a part of the forward pass
+    Id not_in_order = no_id;  // a value that reads it other than one element after the other
   };
 
   // What simplification left without a reader is not computed.
@@ -66,8 +67,9 @@ class Fusion {
     const Value& v = program_.values[id];
     const bool elementwise = v.operation->elementwise;
     const Index count = numel(program_.shape_of(v));
+    note_reads(id);
     std::uint32_t joined = no_id;
-    if (passes_.fuse) joined = elementwise ? choose(v, count) : ended_by(v);
+    if (passes_.fuse) joined = elementwise ? choose(id, count) : ended_by(id);
     const std::uint32_t g = joined != no_id ? joined : begin(v, count);
     Group& group = groups_[g];
     group_of_[id] = g;
@@ -94,17 +96,22 @@ class Fusion {
     return static_cast<std::uint32_t>(groups_.size() - 1);
   }
 
-  // A group can take v in when v reads the group's elements one by one, in order.
-  bool takes(std::uint32_t g, const Value& v, Index count) const {
-    if (!groups_[g].open || groups_[g].count != count) return false;
-    return std::ranges::all_of(program_.inputs_of(v), [&](Id input) {
-      return source(input) != g || (program_.is_whole(program_.values[input]) &&
-                                    program_.values[input].buffer != groups_[g].step.reduction);
-    });
+  void note_reads(Id id) {
+    for (const Id input : program_.inputs_of(program_.values[id])) {
+      const std::uint32_t g = source(input);
+      if (g == no_id) continue;
+      const Value& x = program_.values[input];
+      if (!program_.is_whole(x) || x.buffer == groups_[g].step.reduction) groups_[g].not_in_order = id;
+    }
+  }
+  // A group can take a value in that reads the group's elements one by one, in order.
+  bool takes(std::uint32_t g, Id id, Index count) const {
+    return groups_[g].open && groups_[g].count == count && groups_[g].not_in_order != id;
   }
 
   // The group that a reduction can be the end of.
-  std::uint32_t ended_by(const Value& v) const {
+  std::uint32_t ended_by(Id id) const {
+    const Value& v = program_.values[id];
     if (v.edge_count != 1) return no_id;
     const Value& x = program_.values[program_.inputs_of(v)[0]];
     const Index count = numel(program_.shape_of(x));
@@ -114,7 +121,7 @@ class Fusion {
     if (results == 0 || count < 2 * results || about_rows(v, v.operation->row_width) != 1) return no_id;
     const Step& step = groups_[g].step;
     const bool has_room = step.reduction == no_id && groups_[g].late == v.late && !v.again;
-    if (!has_room || !takes(g, v, count)) return no_id;
+    if (!has_room || !takes(g, id, count)) return no_id;
     if (step.lead == no_id) return g;
     if (results == 1) return is_joined_by_one(step.lead, v) ? g : no_id;
     const Value& lead = program_.values[step.lead];
@@ -140,11 +147,12 @@ class Fusion {
            (part >= rows || part >= rows_to_join(joining, width));
   }
 
-  std::uint32_t choose(const Value& v, Index count) {
+  std::uint32_t choose(Id id, Index count) {
+    const Value& v = program_.values[id];
     std::uint32_t late = no_id, early = no_id;
     for (const Id input : program_.inputs_of(v)) {
       const std::uint32_t g = source(input);
-      if (g == no_id || g == late || !takes(g, v, count)) continue;
+      if (g == no_id || g == late || !takes(g, id, count)) continue;
       if (groups_[g].read_outside) {
         if (v.again || groups_[g].late != v.late) continue;
         if (early == no_id || groups_[g].position > groups_[early].position) early = g;
@@ -182,8 +190,11 @@ class Fusion {
     if (from.lead != no_id) group_of_[into.lead = from.lead] = a;
     if (from.reduction != no_id) group_of_[into.reduction = from.reduction] = a;
     const auto middle = static_cast<std::ptrdiff_t>(into.members.size());
+    const bool in_order =
+        into.members.empty() || from.members.empty() || into.members.back() < from.members[0];
     into.members.insert(into.members.end(), from.members.begin(), from.members.end());
-    std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());
+    if (!in_order)
+      std::inplace_merge(into.members.begin(), into.members.begin() + middle, into.members.end());
     from = {};
     groups_[a].position = std::max(groups_[a].position, groups_[b].position);
     groups_[b].merged = true;

@@ -61,10 +61,13 @@ void Replay::run(std::span<Node* const> arguments, std::span<const std::uint32_t
         inputs_.push_back(arguments[source.number]);
         owned_.push_back(0);
         break;
-      case From::cell:
-        inputs_.push_back(cells_[source.number].tensor->node());
-        owned_.push_back(1 + (source.argument == none || owned.empty() ? 0 : owned[source.argument]));
+      case From::cell: {
+        const State& cell = cells_[source.number];
+        const std::uint32_t others = source.argument == none || owned.empty() ? 0 : owned[source.argument];
+        inputs_.push_back(cell.tensor->node());
+        owned_.push_back(cell.output == no_id ? 0 : 1 + others);  // what is only read stays as it is
         break;
+      }
       case From::constant:
         inputs_.push_back(constants_[source.number].node());
         owned_.push_back(0);

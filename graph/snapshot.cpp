@@ -78,13 +78,15 @@ void Snapshot::take(std::span<Node* const> some) {
 
 void Snapshot::number_nodes() {
   key.resize(2 * nodes.size());
+  hash = 0;
   std::size_t edge_count = 0;
   std::uint64_t* word = key.data();
-  for (const Node* node : nodes) {
+  for (Node* node : nodes) {
     *word++ = std::bit_cast<std::uint64_t>(node->operation);
     // With the counts the edges can be told apart.
     *word++ = std::uint64_t{node->input_count} << 2U | std::uint64_t{node->forget} << 1U | node->reverse;
     edge_count += node->input_count;
+    if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
   }
   inputs.clear(), uses.clear(), held.clear();
   numbers_.assign(least_numbers, none);
@@ -109,7 +111,7 @@ void Snapshot::finish() {
   }
   key.insert(key.end(), held.begin(), held.end());
   key.push_back(MemoryBudget::current());
-  hash = mix(hash_of(std::as_bytes(std::span(key))), hash_of(std::as_bytes(std::span(edges))));
+  hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
 }
 
 void Snapshot::add_to_key(std::uint64_t word) {

@@ -22,7 +22,7 @@ class Snapshot {
   std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
   std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
   std::vector<std::uint64_t> key;    ///< all of the structure but the edges and the attributes of the ops
-  std::uint64_t hash = 0;            ///< of the key and the edges
+  std::uint64_t hash = 0;            ///< of the key, the edges and the attributes
 
   /// Takes the snapshot of what `roots` need. The nodes' `index` is their number until the next traversal.
   void take(std::span<const Tensor> roots);

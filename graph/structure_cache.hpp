@@ -37,7 +37,8 @@ class StructureCache {
   template <class... Arguments>
   std::shared_ptr<T> make(const Snapshot& snapshot, Keep keep, Arguments&&... arguments) {
     auto content = std::make_shared<Content>(snapshot, std::forward<Arguments>(arguments)...);
-    const std::size_t nodes = snapshot.nodes.size() + 1;
+    constexpr std::size_t worth = 16;  // nodes, of what a T takes however small the graph is
+    const std::size_t nodes = snapshot.nodes.size() + worth;
     if (keep == Keep::yes && nodes <= capacity_) {
       entries_.push_front({content, nodes, snapshot.hash});
       by_hash_.emplace(snapshot.hash, entries_.begin());

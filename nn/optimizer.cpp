@@ -159,6 +159,13 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
     return roots_are_gradients ? std::vector<Tensor>(roots.begin(), roots.end()) : gradients_of(roots[0]);
   };
   if (Capture* capture = Capture::current()) {
+    for (const Parameter& p : parameters_) {
+      if (!capture->is_updated(p.cell().value)) continue;
+      throw GraphError(fmt::format(
+          "minimize: \"{}\" has already taken a step in the function that is being compiled; a compiled "
+          "function can take one step with each parameter: call it again for the next",
+          p.name()));
+    }
     for (Cell& cell : next_cells(all_gradients())) capture->update(*cell.tensor, std::move(cell.next));
     capture->before_next_runs([this] { begin(steps_ + 1); });
     capture->after_runs([this] { ++steps_; });

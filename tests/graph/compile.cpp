@@ -139,6 +139,32 @@ TEST_CASE("parameters are read as they are, and trained elsewhere", "[compile]")
   CHECK(infer(x).to_vector() == net(x).to_vector());
 }
 
+TEST_CASE("what a compiled function only reads stays as it is", "[compile]") {
+  const nn::Parameter p("p", constant({1, 2, 3}));
+  auto scaled = compile([&](const Tensor& x) { return p.value() * x; });
+  const nn::Dense dense(3, 3);
+  const Floats bias = dense.bias.value().to_vector();
+  auto layer = compile([&](const Tensor& x) { return dense(x); });
+  for (int k = 0; k < 3; ++k) {
+    CHECK(scaled(constant(2)).to_vector() == Floats{2, 4, 6});
+    CHECK(p.value().to_vector() == Floats{1, 2, 3});
+    CHECK(layer(constant({1, 2, 3})).to_vector() == dense(constant({1, 2, 3})).to_vector());
+    CHECK(dense.bias.value().to_vector() == bias);
+  }
+
+  nn::Parameter trained("trained", constant({4, 4, 4}));
+  nn::SGD sgd({trained}, {.learning_rate = 0.25});
+  auto step = compile([&] {  // halves the distance
+    sgd.minimize(sum(square(trained.value() - p.value())));
+    return std::array{p.value() * 2, trained.value() - p.value()};
+  });
+  for (int k = 0; k < 3; ++k) {
+    CHECK(step()[0].to_vector() == Floats{2, 4, 6});
+    CHECK(p.value().to_vector() == Floats{1, 2, 3});
+  }
+  CHECK(trained.value().to_vector() == Floats{1.375F, 2.25F, 3.125F});
+}
+
 TEST_CASE("random numbers are new at each run, and those of the loop", "[compile]") {
   const auto noise = [](const Tensor& x, Generator& generator) {
     const Tensor mask = cast(random_uniform({3}, generator) < 0.5, DType::float32);
@@ -184,6 +210,23 @@ TEST_CASE("what a compiled function may not do, it says", "[compile]") {
   CHECK_THROWS_AS(looks(x), GraphError);
   CHECK_THROWS_WITH(looks(x), Catch::Matchers::ContainsSubstring("compiled"));
   CHECK(sum(x).item() == 3);  // and nothing is left behind
+  const nn::Parameter p("p", constant({1, 2}));
+  auto branches = compile([](const Tensor& a) { return a.to_vector()[0] > 0 ? a : -a; });
+  CHECK_THROWS_AS(branches(x), GraphError);
+  auto reads = compile([&](const Tensor& a) { return a * p.value().to_vector()[0]; });
+  CHECK_THROWS_AS(reads(x), GraphError);
+  const Tensor two = constant(2);
+  auto knows = compile([&](const Tensor& a) { return a * two.item(); });  // is always the same
+  CHECK(knows(x).to_vector() == Floats{2, 4});
+
+  nn::Parameter q("q", constant(8.0));
+  nn::SGD sgd({q}, {.learning_rate = 0.25});
+  auto twice = compile([&] {
+    sgd.minimize(square(q.value()));
+    sgd.minimize(square(q.value()));
+  });
+  CHECK_THROWS_WITH(twice(), Catch::Matchers::ContainsSubstring("\"q\" has already taken a step"));
+  CHECK(q.value().item() == 8);
   auto empty = compile([](const Tensor&) { return Tensor(); });
   CHECK_THROWS_AS(empty(x), GraphError);
   auto good = compile([](const Tensor& a) { return a + 1; });
