@@ -107,8 +107,8 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   if (std::ranges::all_of(tensors, is_known)) return;
   if (capture != nullptr) {
     throw GraphError(
-        "a tensor is evaluated inside a function that is being compiled; return it from the function "
-        "instead");
+        "the values of a tensor are asked for inside a function that is being compiled, where they are not "
+        "known yet or change from call to call; return it from the function instead");
   }
   const Lease planner;
   constexpr std::size_t stretch = 1 << 14;

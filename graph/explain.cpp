@@ -32,10 +32,7 @@ class Explaining {
     report_.input_bytes = bytes_read(inputs_);
     for (const Placement::Output& output : placement_.outputs) report_.output_bytes += bytes_of(output.value);
     report_.nodes = program_.node_count;
-    for (Id id = 0; id < program_.values.size(); ++id) {
-      const Value& v = program_.values[id];
-      if (v.operation != nullptr && v.constant && !v.is_view(id)) ++report_.constants_folded;
-    }
+    report_.constants_folded = program_.constants_folded;
     return std::move(report_);
   }
 

@@ -71,6 +71,10 @@ class Lowering {
       const Id id = ids_[k];
       program_.outputs.push_back(snapshot_.nodes[k]->has_room_for_strides() ? id : contiguous(id));
     }
+    for (Id id = 0; id < program_.values.size(); ++id) {
+      const Value& v = program_.values[id];
+      if (v.operation != nullptr && v.constant && !v.is_view(id)) ++program_.constants_folded;
+    }
     return std::move(program_);
   }
 

@@ -4,9 +4,7 @@
 #include <gradweave/graph/rewriting.hpp>
 
 namespace gradweave {
-namespace {
 
-// What belongs to the reverse pass or comes after it.
 std::vector<bool> late_values(const Program& program) {
   std::vector<bool> late(program.values.size(), false);
   for (Id id = 0; id < program.values.size(); ++id) {
@@ -17,13 +15,12 @@ std::vector<bool> late_values(const Program& program) {
   return late;
 }
 
-}  // namespace
-
 // The live values in an order in which the reverse pass soon lets go of what it has read: backwards through
 // the forward pass, so that first comes what can do without the earlier values of that; and of the inputs of
 // a value the one first that takes the longest way. What could be written in place of an input waits for the
 // other readers of that.
-Program order(const Program& program) {
+Program order(Program program, const Passes& passes) {
+  if (!passes.order || std::ranges::none_of(program.values, &Value::reverse)) return program;
   const std::size_t count = program.values.size();
   const std::vector<bool> late = late_values(program);
   std::vector<std::uint32_t> depth(count, 0);
@@ -85,7 +82,7 @@ Program order(const Program& program) {
     add_with_needs(
         root, needs, [&](Id id) { return bool{done[id]}; },
         [&](Id id) {
-          if (!done[id]) result.add(id, late[id]);
+          if (!done[id]) result.add(id, program.values[id].late);
           done[id] = true;
         });
   }

@@ -311,8 +311,8 @@ class Plan::Machine {
 };
 
 Plan::Plan(const Snapshot& snapshot, const Structure& structure)
-    : program_(remat(lower(snapshot, structure, WithPasses::current()), MemoryBudget::current(),
-                     WithPasses::current())),
+    : program_(remat(order(lower(snapshot, structure, WithPasses::current()), WithPasses::current()),
+                     MemoryBudget::current(), WithPasses::current())),
       steps_(fuse(program_, WithPasses::current())),
       placement_(place(program_, steps_, WithPasses::current())),
       machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}

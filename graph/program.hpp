@@ -15,6 +15,7 @@ namespace gradweave {
 /// The passes of the planner, which can be switched off one by one: results stay the same.
 struct Passes {
   bool simplify = true;  ///< equal nodes once, constants at planning time, nothing for x * 1 and x + 0
+  bool order = true;     ///< the reverse pass goes back through the forward pass and lets go as it goes
   bool fuse = true;      ///< elementwise ops run with what they follow, block by block
   bool reuse = true;     ///< memory is used again once nobody reads it, and updates are done in place
   bool cache = true;     ///< the plan is kept for other graphs of the same structure
@@ -40,7 +41,7 @@ struct Value {
   DType dtype = DType::float32;
   bool reverse = false;  ///< of a node of the reverse pass
   bool forget = false;   ///< of a node of a `checkpoint`
-  bool late = false;     ///< made by `remat`: no step of the forward pass may compute it
+  bool late = false;     ///< set by `remat`: no step of the forward pass may compute it
   bool again = false;    ///< made by `remat`: it is computed a second time, not before it is read
 
   bool is_view(Id id) const { return buffer != id; }
@@ -51,7 +52,8 @@ class Program {
   std::vector<Value> values;  ///< the inputs, then what is computed, inputs before their users
   std::vector<Id> outputs;    ///< the values of the snapshot's held nodes
   std::size_t input_count = 0;
-  std::size_t node_count = 0;  ///< of the snapshot
+  std::size_t node_count = 0;        ///< of the snapshot
+  std::size_t constants_folded = 0;  ///< values that were computed while planning
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
   Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
@@ -95,8 +97,8 @@ Index rows_to_join(const Joining& joining, Index width);
 
 /// The structure is that of the snapshot, and outlives the program, which refers to its attributes.
 Program lower(const Snapshot& snapshot, const Structure& structure, const Passes& passes);
-/// The same in an order in which the reverse pass soon lets go of what it has read.
-Program order(const Program& program);
+/// The same in an order in which the reverse pass, if there is one, soon lets go of what it has read.
+Program order(Program program, const Passes& passes);
 /// The same with values of the forward pass computed again for the reverse pass instead of being kept: those
 /// of checkpoints, and what it takes to stay within a budget of so many bytes.
 Program remat(Program program, std::size_t budget, const Passes& passes);

@@ -63,7 +63,9 @@ class Search {
   Program run() {
     const bool has_checkpoints = std::ranges::any_of(program_.values, &Value::forget);
     if (!has_checkpoints && take(program_)) return std::move(best_);
-    program_ = order(program_);
+    if (!passes_.order) program_ = order(std::move(program_), {});
+    const std::vector<bool> late = late_values(program_);
+    for (Id id = 0; id < program_.values.size(); ++id) program_.values[id].late = late[id];
     look_at();
     if (!take(with({}))) {
       const auto end = static_cast<Id>(program_.values.size());

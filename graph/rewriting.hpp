@@ -12,6 +12,8 @@ class Rewriting {
   explicit Rewriting(const Program& from)
       : from_(from), first_(from.values.size(), no_id), again_(from.values.size(), no_id) {
     to_.input_count = from.input_count;
+    to_.node_count = from.node_count;
+    to_.constants_folded = from.constants_folded;
     to_.sizes_ = from.sizes_;
     for (Id id = 0; id < from.input_count; ++id) {
       first_[id] = id;
@@ -67,6 +69,9 @@ inline Ids needs_of(const Program& program, Id id) {
   }
   return needs;
 }
+
+// What belongs to the reverse pass or comes after it.
+std::vector<bool> late_values(const Program& program);
 
 // Calls `add` for `root` and what it needs, needs first, but not for what is `done`.
 inline void add_with_needs(Id root, const auto& needs, const auto& done, const auto& add) {

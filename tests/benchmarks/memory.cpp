@@ -75,8 +75,8 @@ BENCHMARK_CAPTURE(run, none, 0, 0)
 BENCHMARK_CAPTURE(run, b100, 100, 0)
     ->Name("gradweave/memory/mlp16x64/b256/100%")
     ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(run, b75, 75, 0)->Name("gradweave/memory/mlp16x64/b256/75%")->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(run, b50, 50, 0)->Name("gradweave/memory/mlp16x64/b256/50%")->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(run, b25, 25, 0)->Name("gradweave/memory/mlp16x64/b256/25%")->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(run, segments, 0, 4)
     ->Name("gradweave/memory/mlp16x64/b256/checkpoint4")
     ->Unit(benchmark::kMicrosecond);
@@ -84,11 +84,11 @@ BENCHMARK_CAPTURE(run, segments, 0, 4)
 void plan(benchmark::State& state) {
   const Deep network;
   const std::vector<Tensor> all = network.graph(0);
-  const MemoryBudget budget(arena_bytes(all) / 4);
+  const MemoryBudget budget(arena_bytes(all) / 2);
   std::size_t bytes = 0;
   for (auto _ : state) bytes = arena_bytes(all);
   state.counters["arena_bytes"] = static_cast<double>(bytes);
 }
-BENCHMARK(plan)->Name("gradweave/memory/mlp16x64/b256/plan_25%")->Unit(benchmark::kMicrosecond);
+BENCHMARK(plan)->Name("gradweave/memory/mlp16x64/b256/plan_50%")->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -236,7 +236,7 @@ Values run(std::uint64_t seed, DType dtype, const Passes& passes, std::uint64_t 
   return values_of(results);
 }
 
-constexpr Passes none{.simplify = false, .fuse = false, .reuse = false, .cache = false};
+constexpr Passes none{.simplify = false, .order = false, .fuse = false, .reuse = false, .cache = false};
 
 TEST_CASE("random graphs: all passes against none, on data of several blocks", "[plan][random]") {
   for (std::uint64_t seed = 0; seed < 1500; ++seed) {
@@ -419,7 +419,8 @@ TEST_CASE("random graphs: plans are sound, step by step and byte by byte", "[pla
     Snapshot snapshot;
     snapshot.take(std::span<const Tensor>(results));
     const Structure structure(snapshot);
-    for (const Passes& passes : {Passes{}, none, Passes{.simplify = false}, Passes{.fuse = false}}) {
+    for (const Passes& passes :
+         {Passes{}, none, Passes{.simplify = false}, Passes{.order = false}, Passes{.fuse = false}}) {
       const WithPasses with(passes);
       const Plan plan(snapshot, structure);
       INFO("seed " << seed);
