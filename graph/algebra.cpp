@@ -171,6 +171,8 @@ Shape resolve_sizes(const Operand& x, Dims sizes) try {
   std::vector<Index> resolved(sizes.begin(), sizes.end());
   const auto unknown = std::find(resolved.begin(), resolved.end(), -1);
   if (unknown == resolved.end()) return Shape(sizes);
+  if (std::count(unknown, resolved.end(), -1) > 1)
+    throw ShapeError(fmt::format("only one size of {} can be -1", to_string(sizes)));
   *unknown = 1;
   const Index known = numel(Shape(resolved)), all = x.tensor()->numel();
   if (known == 0 || all % known != 0)

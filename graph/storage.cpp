@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/error.hpp>
+#include <gradweave/graph/slabs.hpp>
 
 namespace gradweave {
 namespace {
@@ -22,10 +23,12 @@ constexpr std::size_t class_count = 256;  // four for each power of two
 struct SizeClass {
   std::size_t index;
   std::size_t bytes;
+  bool is_small() const { return bytes <= largest_small; }
 };
+constexpr std::size_t small_classes = largest_small / 16 + 1;
 
 SizeClass size_class(std::size_t bytes) {
-  if (bytes <= 128) {
+  if (bytes <= largest_small) {
     const std::size_t units = std::max<std::size_t>((bytes + 15) / 16, 1);
     return {units, units * 16};
   }
@@ -38,17 +41,12 @@ SizeClass size_class(std::size_t bytes) {
 // The system gives out small blocks faster, and less memory with them, where it need not align them much.
 std::size_t align_of(std::size_t rounded) { return rounded <= 256 ? 16 : alignment; }
 
-struct FreeBlock {
-  FreeBlock* next;
-  std::size_t bytes;
-};
-
 // The unused blocks of a thread. Plain data, so that reaching it costs no check for initialisation.
 struct Pool {
   std::array<FreeBlock*, class_count> free;
   std::size_t used;
   std::size_t peak;
-  std::size_t cached;
+  std::size_t cached;   // but for small blocks: what becomes of those, slabs decide
   std::size_t largest;  // no larger class has unused blocks
   bool closed;          // the thread is ending: handles in static objects are released after its pool is gone
 
@@ -60,13 +58,16 @@ struct Pool {
     FreeBlock*& head = free[size.index];
     if (head == nullptr) return nullptr;
     count(size);
-    cached -= size.bytes;
+    if (!size.is_small()) cached -= size.bytes;
     return std::exchange(head, head->next);
   }
   bool keep(void* block, SizeClass size) {
-    if (closed || cached + size.bytes > peak) return false;
-    cached += size.bytes;
-    largest = std::max(largest, size.index);
+    if (closed) return false;
+    if (!size.is_small()) {
+      if (cached + size.bytes > peak) return false;
+      cached += size.bytes;
+      largest = std::max(largest, size.index);
+    }
     free[size.index] = new (block) FreeBlock{free[size.index], size.bytes};
     return true;
   }
@@ -86,9 +87,15 @@ struct Pool {
     ::operator delete(block, std::align_val_t{align_of(block->bytes)});
   }
   void trim() {
-    for (FreeBlock*& head : free) {
+    give_back_slabs(std::span(free).first(small_classes));
+    for (FreeBlock*& head : std::span(free).subspan(small_classes)) {
       while (head != nullptr) give_back(head);
     }
+  }
+  void close() {
+    trim();
+    for (FreeBlock*& head : std::span(free).first(small_classes)) leave_behind(std::exchange(head, nullptr));
+    closed = true;
   }
 };
 constinit thread_local Pool pool{};
@@ -115,8 +122,7 @@ constinit thread_local ScratchBlocks scratch_blocks{};
 struct TrimAtThreadEnd {
   ~TrimAtThreadEnd() {
     scratch_blocks.trim();
-    pool.trim();
-    pool.closed = true;
+    pool.close();
   }
 };
 
@@ -124,13 +130,20 @@ struct TrimAtThreadEnd {
 [[gnu::noinline]] void* new_block(SizeClass size, std::size_t bytes) {
   thread_local TrimAtThreadEnd trim;
   static_cast<void>(trim);
-  void* block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
+  void* block = nullptr;
+  if (!size.is_small()) {
+    block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
+  } else if (FreeBlock* list = small_blocks(size.bytes); list != nullptr) {
+    pool.free[size.index] = list->next;
+    block = list;
+  }
   if (block == nullptr) throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
   pool.count(size);
   return block;
 }
 
 [[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
+  if (size.is_small()) return leave_behind(new (block) FreeBlock{nullptr, size.bytes});
   if (!pool.make_room(size) || !pool.keep(block, size))
     ::operator delete(block, std::align_val_t{align_of(size.bytes)});
 }

@@ -8,8 +8,8 @@
 namespace gradweave {
 
 /// A block of at least `bytes`, aligned to 64 when larger than 256 bytes, else to 16. Each thread keeps the
-/// blocks it frees for its next use, at most as many bytes as it ever had in use at once. Throws Error when
-/// memory runs out.
+/// blocks it frees for its next use: of large ones at most as many bytes as it ever had in use at once.
+/// Throws Error when memory runs out.
 void* allocate_block(std::size_t bytes);
 /// Takes back a block; `bytes` as it was allocated. May be called from any thread.
 void free_block(void* block, std::size_t bytes) noexcept;

@@ -1,8 +1,10 @@
-// What a training step asks of the system once it has settled: nothing. Every operator new is counted, so
-// this is a program of its own.
+// What a training step asks of the system once it has settled: nothing; and that it gets all back in the end.
+// Every operator new is counted, so this is a program of its own.
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <thread>
+#include <vector>
 
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/storage.hpp>
@@ -12,7 +14,7 @@
 
 namespace {
 
-std::atomic<std::size_t> allocations = 0;
+std::atomic<std::size_t> allocations = 0, releases = 0;
 
 void* counted(std::size_t bytes) {
   ++allocations;
@@ -22,6 +24,10 @@ void* counted(std::size_t bytes, std::align_val_t alignment) {
   ++allocations;
   const auto unit = static_cast<std::size_t>(alignment);
   return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+}
+void release(void* memory) {
+  if (memory != nullptr) ++releases;
+  std::free(memory);
 }
 void* or_throw(void* memory) { return memory != nullptr ? memory : throw std::bad_alloc(); }
 
@@ -33,12 +39,12 @@ void* operator new(size_t bytes) { return or_throw(counted(bytes)); }
 void* operator new(size_t bytes, align_val_t to) { return or_throw(counted(bytes, to)); }
 void* operator new(size_t bytes, const nothrow_t&) noexcept { return counted(bytes); }
 void* operator new(size_t bytes, align_val_t to, const nothrow_t&) noexcept { return counted(bytes, to); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, align_val_t, const nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete(void* memory, size_t) noexcept { release(memory); }
+void operator delete(void* memory, align_val_t) noexcept { release(memory); }
+void operator delete(void* memory, size_t, align_val_t) noexcept { release(memory); }
+void operator delete(void* memory, const nothrow_t&) noexcept { release(memory); }
+void operator delete(void* memory, align_val_t, const nothrow_t&) noexcept { release(memory); }
 
 namespace gradweave {
 namespace {
@@ -50,6 +56,9 @@ std::size_t allocations_of(auto step) {
   for (int k = 0; k < 10; ++k) step();
   return allocations - before;
 }
+
+// Of the system's blocks.
+std::size_t taken() { return allocations - releases; }
 
 Tensor numbers(const Shape& shape) {
   Generator generator(1);
@@ -104,6 +113,46 @@ TEST_CASE("many small nodes find memory again after a part of the program with l
   products(numbers({1 << 18}), 3);
   const Tensor small = numbers({1});
   CHECK(allocations_of([&] { products(small, 3000); }) <= 10 * 3);
+}
+
+TEST_CASE("small blocks lie side by side, and go back to the system when all around them are unused",
+          "[allocations]") {
+  constexpr std::size_t bytes = 96;
+  std::vector<std::byte*> blocks(2000);
+  release_cached_memory();
+  const std::size_t before = taken();
+  for (std::byte*& block : blocks) block = static_cast<std::byte*>(allocate_block(bytes));
+  std::size_t side_by_side = 0;
+  for (std::size_t i = 1; i < blocks.size(); ++i) side_by_side += blocks[i] - blocks[i - 1] == bytes;
+  CHECK(side_by_side > 1700);
+  const std::size_t slabs = taken() - before;
+  CHECK(slabs >= 10);
+  CHECK(slabs <= 20);
+  for (std::size_t i = 0; i < blocks.size(); i += 2) free_block(blocks[i], bytes);
+  release_cached_memory();
+  CHECK(taken() - before == slabs);
+  for (std::size_t i = 1; i < blocks.size(); i += 2) free_block(blocks[i], bytes);
+  release_cached_memory();
+  CHECK(taken() == before);
+}
+
+TEST_CASE("small blocks of a thread that has ended are used by others, and go back to the system",
+          "[allocations]") {
+  constexpr std::size_t bytes = 80;
+  std::vector<void*> blocks(2000);
+  release_cached_memory();
+  const std::size_t before = taken();
+  std::thread([&] {
+    for (void*& block : blocks) block = allocate_block(bytes);
+    for (std::size_t i = 0; i < blocks.size(); i += 2) free_block(blocks[i], bytes);
+  }).join();
+  const std::size_t slabs = taken() - before;
+  CHECK(slabs >= 9);
+  for (std::size_t i = 0; i < blocks.size(); i += 2) blocks[i] = allocate_block(bytes);
+  CHECK(taken() - before == slabs);
+  for (void* block : blocks) free_block(block, bytes);
+  release_cached_memory();
+  CHECK(taken() == before);
 }
 
 TEST_CASE("nor a step with random numbers, convolutions and pooling", "[allocations]") {

@@ -136,6 +136,10 @@ TEST_CASE("wrong arguments are refused with op, operands and line", "[errors]") 
          reshape(x, {-1, 4});
        }),
        "reshape of float32 (2, 3): ", "no size for -1"},
+      {message_of([&] {
+         reshape(x, {-1, -1});
+       }),
+       "reshape of float32 (2, 3): ", "only one size of (-1, -1) can be -1"},
       {message_of([&] { reshape(x, {-2}); }), "reshape of float32 (2, 3): ", "must not be negative"},
       {message_of([&] {
          concat({x, zeros({2, 4})});
