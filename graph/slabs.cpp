@@ -1,36 +1,40 @@
 #include <gradweave/graph/slabs.hpp>
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <array>
-#include <cstdint>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace gradweave {
 namespace {
 
-// Begins where its address is a multiple of `apart`, so that every block finds it. A little less than that
-// long, for what the system keeps beside it: slabs then lie end to end.
-struct Slab {
-  static constexpr std::size_t apart = 16384, bytes = apart - 64, head = 64;
-  std::uint32_t idle = 0;    // blocks that `give_back_slabs` found unused
-  std::uint32_t passed = 0;  // and of how many it has been past
-  static std::size_t capacity(std::size_t block) { return (bytes - head) / block; }
+// The head of a slab; its blocks follow.
+struct alignas(16) Slab {
+  static constexpr std::size_t bytes =
+      16320;  // with what the system keeps beside it, a whole number of pages
+  Slab* next;
+  std::size_t blocks;
+  std::size_t idle = 0;  // that `give_back_slabs` found unused
+
+  bool holds(const FreeBlock* block) const {
+    const auto *begin = reinterpret_cast<const std::byte*>(this),
+               *at = reinterpret_cast<const std::byte*>(block);
+    return !std::less()(at, begin) && std::less()(at, begin + bytes);
+  }
 };
 
-static_assert(sizeof(Slab) <= Slab::head && Slab::head % 16 == 0);
-
-Slab& slab_of(FreeBlock* block) {
-  const std::size_t inside = reinterpret_cast<std::uintptr_t>(block) % Slab::apart;
-  return *reinterpret_cast<Slab*>(reinterpret_cast<std::byte*>(block) - inside);
-}
-
-// What ended threads left behind, which is a resource of the process: no result depends on it.
-struct LeftBehind {
+// A resource of the process, like its cores: no result depends on it.
+struct Shared {
   std::mutex mutex;
-  std::array<FreeBlock*, largest_small / 16 + 1> lists{};
+  Slab* slabs = nullptr;
+  std::array<FreeBlock*, largest_small / 16 + 1> left_behind{};  // by ended threads
 };
-constinit LeftBehind left_behind;
+constinit Shared shared;
 
 void append(FreeBlock*& list, FreeBlock* more) {
   while (more != nullptr) {
@@ -41,54 +45,87 @@ void append(FreeBlock*& list, FreeBlock* more) {
   }
 }
 
-void give_back_slabs_of(FreeBlock*& list) {
-  for (FreeBlock* block = list; block != nullptr; block = block->next) ++slab_of(block).idle;
-  FreeBlock** end = &list;
-  for (FreeBlock* block = list; block != nullptr;) {
-    FreeBlock* next = block->next;
-    Slab& slab = slab_of(block);
-    const std::size_t capacity = Slab::capacity(block->bytes);
-    if (slab.idle < capacity) {
-      slab.idle = 0;  // for the next time; it stays below the capacity
-      *end = block;
-      end = &block->next;
-    } else if (++slab.passed == capacity) {
-      ::operator delete(&slab, std::align_val_t{Slab::apart});
-    }
-    block = next;
+// All slabs, by their addresses: no block needs to know its own.
+class Slabs {
+ public:
+  Slabs() {
+    for (Slab* slab = shared.slabs; slab != nullptr; slab = slab->next) all_.push_back(slab);
+    std::ranges::sort(all_, std::less());
   }
-  *end = nullptr;
-}
+  Slab& of(const FreeBlock* block) {
+    if (latest_ == nullptr || !latest_->holds(block)) {  // blocks in a row mostly are of one slab
+      const auto behind = [](const FreeBlock* at, const Slab* slab) {
+        return std::less()(static_cast<const void*>(at), static_cast<const void*>(slab));
+      };
+      latest_ = *(std::upper_bound(all_.begin(), all_.end(), block, behind) - 1);
+    }
+    return *latest_;
+  }
+  void give_back_idle() {
+    shared.slabs = nullptr;
+    for (Slab* slab : all_) {
+      if (slab->idle == slab->blocks) {
+        ::operator delete(slab);
+      } else {
+        slab->idle = 0;
+        slab->next = std::exchange(shared.slabs, slab);
+      }
+    }
+  }
+
+ private:
+  std::vector<Slab*> all_;
+  Slab* latest_ = nullptr;
+};
 
 }  // namespace
 
 FreeBlock* small_blocks(std::size_t bytes) noexcept {
-  {
-    const std::lock_guard lock(left_behind.mutex);
-    FreeBlock*& list = left_behind.lists[bytes / 16];
-    if (list != nullptr) return std::exchange(list, nullptr);
-  }
-  void* memory = ::operator new(Slab::bytes, std::align_val_t{Slab::apart}, std::nothrow);
+  // A fork must not leave the mutex locked by a thread that the child does not have.
+  static const int registered = pthread_atfork([] { shared.mutex.lock(); }, [] { shared.mutex.unlock(); },
+                                               [] { shared.mutex.unlock(); });
+  static_cast<void>(registered);
+  const std::lock_guard lock(shared.mutex);
+  FreeBlock*& left = shared.left_behind[bytes / 16];
+  if (left != nullptr) return std::exchange(left, nullptr);
+
+  void* memory = ::operator new(Slab::bytes, std::nothrow);
   if (memory == nullptr) return nullptr;
-  new (memory) Slab;
-  auto* at = static_cast<std::byte*>(memory) + Slab::head;
+  const std::size_t count = (Slab::bytes - sizeof(Slab)) / bytes;
+  shared.slabs = new (memory) Slab{shared.slabs, count};
+  std::byte* first = static_cast<std::byte*>(memory) + sizeof(Slab);
   FreeBlock* list = nullptr;
-  for (std::size_t k = Slab::capacity(bytes); k-- > 0;) list = new (at + k * bytes) FreeBlock{list, bytes};
+  for (std::size_t k = count; k-- > 0;) list = new (first + k * bytes) FreeBlock{list, bytes};
   return list;
 }
 
-void give_back_slabs(std::span<FreeBlock*> lists) noexcept {
-  const std::lock_guard lock(left_behind.mutex);  // several threads may hold blocks of one slab
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    append(lists[i], std::exchange(left_behind.lists[i], nullptr));
-    give_back_slabs_of(lists[i]);
+void give_back_slabs(std::span<FreeBlock*> lists) noexcept try {
+  const std::lock_guard lock(shared.mutex);
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    append(lists[i], std::exchange(shared.left_behind[i], nullptr));
+
+  Slabs slabs;
+  for (const FreeBlock* list : lists) {
+    for (const FreeBlock* block = list; block != nullptr; block = block->next) ++slabs.of(block).idle;
   }
+  for (FreeBlock*& list : lists) {
+    FreeBlock** end = &list;
+    for (FreeBlock* block = list; block != nullptr; block = block->next) {
+      const Slab& slab = slabs.of(block);
+      if (slab.idle == slab.blocks) continue;
+      *end = block;
+      end = &block->next;
+    }
+    *end = nullptr;
+  }
+  slabs.give_back_idle();
+} catch (const std::bad_alloc&) {  // for the list of slabs: they stay
 }
 
 void leave_behind(FreeBlock* list) noexcept {
   if (list == nullptr) return;
-  const std::lock_guard lock(left_behind.mutex);
-  append(left_behind.lists[list->bytes / 16], list);
+  const std::lock_guard lock(shared.mutex);
+  append(shared.left_behind[list->bytes / 16], list);
 }
 
 }  // namespace gradweave
