@@ -77,6 +77,8 @@ template <class T>
 bool same_member(const T& a, const T& b) {
   if constexpr (std::same_as<T, double>) {
     return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  } else if constexpr (std::same_as<T, float>) {
+    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
   } else {
     return a == b;
   }

@@ -13,7 +13,10 @@ namespace gradweave {
 /// A tensor that outlives the runs: each run reads what is there now and, with `next`, leaves that there.
 struct Cell {
   Tensor* tensor = nullptr;
-  Tensor next;  ///< empty: only read
+  Tensor next = {};  ///< empty: only read
+  Tensor now = {};   ///< what stands for its tensor in the graph: empty if that does itself
+
+  Node* read() const { return now ? now.node() : tensor->node(); }
 };
 
 class Capture {
@@ -25,7 +28,8 @@ class Capture {
   /// The innermost of this thread, or null.
   static Capture* current();
 
-  /// What `place` holds at this point of the function: its tensor now, or what `update` put there.
+  /// What `place` holds at this point of the function: what `update` put there, or else a leaf that stands
+  /// for its tensor. (That one itself, if the function knows it from elsewhere, is a constant.)
   const Tensor& read(Tensor& place);
   /// Whether there is such a thing.
   bool is_updated(const Tensor& place) const;

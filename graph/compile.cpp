@@ -14,6 +14,15 @@ namespace {
 
 constinit thread_local Capture* innermost = nullptr;
 
+// The same values as a leaf of its own, so that it is told apart from everything else.
+Tensor placeholder(const Tensor& tensor) {
+  const Node& node = *tensor.node();
+  Tensor leaf = make_leaf(node.tracked ? variable_leaf : constant_leaf, node.spec(), node.storage, node.data,
+                          node.strided ? node.strides() : Dims());
+  leaf.node()->place = node.place;
+  return leaf;
+}
+
 }  // namespace
 
 // ---- Capture
@@ -24,18 +33,20 @@ Capture* Capture::current() { return innermost; }
 
 Cell& Capture::cell_of(Tensor& place) {
   const auto at = std::ranges::find(cells_, &place, &Cell::tensor);
-  return at != cells_.end() ? *at : cells_.emplace_back(&place, Tensor());
+  return at != cells_.end() ? *at : cells_.emplace_back(&place, Tensor(), Tensor());
 }
 const Tensor& Capture::read(Tensor& place) {
-  const Cell& cell = cell_of(place);
-  return cell.next ? cell.next : place;
+  Cell& cell = cell_of(place);
+  if (cell.next) return cell.next;
+  if (!cell.now) cell.now = placeholder(place);
+  return cell.now;
 }
 bool Capture::is_updated(const Tensor& place) const {
   return std::ranges::any_of(cells_, [&](const Cell& c) { return c.tensor == &place && c.next; });
 }
 bool Capture::changes(const Node* node) const {
   return std::ranges::find(arguments_, node, &Tensor::node) != arguments_.end() ||
-         std::ranges::any_of(cells_, [&](const Cell& cell) { return cell.tensor->node() == node; });
+         std::ranges::any_of(cells_, [&](const Cell& cell) { return cell.read() == node; });
 }
 void Capture::update(Tensor& place, Tensor next) { cell_of(place).next = std::move(next); }
 
@@ -59,13 +70,6 @@ struct Kind {
   bool strided;
   bool is_variable;
 };
-
-// The same values as a leaf of its own, so that an argument is told apart from everything else.
-Tensor placeholder(const Tensor& argument) {
-  const Node& node = *argument.node();
-  return make_leaf(node.tracked ? variable_leaf : constant_leaf, node.spec(), node.storage, node.data,
-                   node.strided ? node.strides() : Dims());
-}
 
 }  // namespace
 
@@ -93,7 +97,7 @@ struct CompiledFunction::Version {
         throw GraphError(fmt::format("compile: result {} of the function is an empty Tensor", i));
       Tensor next = std::exchange(returned[i], {});
       if (next.is_evaluated()) next = apply(copy_operation(), nullptr, std::array{Operand(next)});
-      cells.push_back({&results[i], std::move(next)});
+      cells.push_back({&results[i], std::move(next), Tensor()});
     }
     capture.arguments_ = {};
     for (Cell& cell : capture.cells_) cell.next = {};  // what somebody holds would be computed as a whole

@@ -44,6 +44,7 @@ Program order(Program program, const Passes& passes) {
     if (is_output[id] && program.is_computed(id) && program.values[id].operation->elementwise) {
       for (const Id input : program.inputs_of(program.values[id])) {
         if (input >= program.input_count) continue;
+        if (program.bytes_of(program.values[input]) != program.bytes_of(program.values[id])) continue;
         for (const Id reader : readers[input]) {
           if (depth[reader] < depth[id]) all.push_back(reader);
         }

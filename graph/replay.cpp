@@ -19,7 +19,7 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
 
   for (const Node* node : snapshot.nodes) origins_.push_back({node->place, node->where});
   for (Node* input : snapshot.inputs) {
-    const auto is_input = [&](const Cell& cell) { return cell.tensor->node() == input; };
+    const auto is_input = [&](const Cell& cell) { return cell.read() == input; };
     const auto argument = static_cast<std::size_t>(std::ranges::find(arguments, input) - arguments.begin());
     const auto cell = static_cast<std::size_t>(std::ranges::find_if(cells, is_input) - cells.begin());
     const bool is_argument = argument < arguments.size();
@@ -36,8 +36,8 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   targets_.resize(plan_->placement().outputs.size());
   for (const Cell& cell : cells) {
     State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
-    const bool is_read = cell.tensor->node() != nullptr &&
-                         std::ranges::find(snapshot.inputs, cell.tensor->node()) != snapshot.inputs.end();
+    const bool is_read =
+        cell.read() != nullptr && std::ranges::find(snapshot.inputs, cell.read()) != snapshot.inputs.end();
     // A view of what is computed has not the room for all of it.
     if (state.output != no_id && !is_read && plan_->is_whole(state.output))
       state.storage = plan_->storage_of(state.output);

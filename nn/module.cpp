@@ -116,6 +116,12 @@ Parameter::Parameter(const Parameter& other)
 void Parameter::throw_empty() { throw GraphError("an empty Parameter has no value (a layer without bias?)"); }
 
 void Parameter::assign(const Tensor& value) {
+  if (Capture::current() != nullptr) {
+    throw GraphError(
+        fmt::format("parameter \"{}\" is assigned to inside a function that is being compiled: only "
+                    "optimizers update it there",
+                    name()));
+  }
   const Tensor& now = this->value();
   if (!value) throw GraphError(fmt::format("parameter \"{}\": assigned an empty Tensor", name()));
   if (value.shape() != now.shape()) {

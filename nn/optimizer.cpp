@@ -76,7 +76,11 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, double learning_rate)
       programs_(std::make_unique<Steps>()) {}
 Optimizer::~Optimizer() = default;
 
-void Optimizer::set_learning_rate(double rate) { rate_.set(checked_rate(rate)); }
+void Optimizer::set_learning_rate(double rate) {
+  if (Capture::current() != nullptr)
+    throw GraphError("set_learning_rate inside a function that is being compiled: set it between its calls");
+  rate_.set(checked_rate(rate));
+}
 
 std::vector<Tensor> Optimizer::zeros_like_parameters() const {
   std::vector<Tensor> all;
