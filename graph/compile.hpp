@@ -91,8 +91,8 @@ class Compiled {
 /// parameters as they are then, and with fresh random numbers, without calling `f` again or building a graph:
 /// results are the same bit for bit. So `f` must do the same each time: no printing, no branches on values.
 /// Evaluating a tensor inside `f` (`item`, `to_vector`, printing) throws GraphError, as does reading an
-/// argument or a parameter, or a second step with the same parameter. Tensors from outside that are neither
-/// arguments nor parameters keep the values of the first call.
+/// argument or a parameter, assigning to one, or a second step with the same parameter. Tensors from outside
+/// that are neither arguments nor parameters keep the values of the first call.
 ///
 ///     auto step = compile([&](const Tensor& x, const Tensor& y) {
 ///       Tensor loss = nn::cross_entropy(net(x), y);

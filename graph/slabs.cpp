@@ -32,7 +32,7 @@ struct alignas(16) Slab {
 struct Shared {
   std::mutex mutex;
   Slab* slabs = nullptr;
-  std::array<FreeBlock*, largest_small / 16 + 1> left_behind{};  // by ended threads
+  std::array<FreeBlock*, largest_small / 16 + 1> left{};  // by threads to others
 };
 constinit Shared shared;
 
@@ -85,13 +85,16 @@ FreeBlock* small_blocks(std::size_t bytes) noexcept {
   static const int registered = pthread_atfork([] { shared.mutex.lock(); }, [] { shared.mutex.unlock(); },
                                                [] { shared.mutex.unlock(); });
   static_cast<void>(registered);
+  const std::size_t count = (Slab::bytes - sizeof(Slab)) / bytes;
   const std::lock_guard lock(shared.mutex);
-  FreeBlock*& left = shared.left_behind[bytes / 16];
-  if (left != nullptr) return std::exchange(left, nullptr);
+  if (FreeBlock*& left = shared.left[bytes / 16]; left != nullptr) {
+    FreeBlock* last = left;
+    for (std::size_t k = 1; k < count && last->next != nullptr; ++k) last = last->next;
+    return std::exchange(left, std::exchange(last->next, nullptr));
+  }
 
   void* memory = ::operator new(Slab::bytes, std::nothrow);
   if (memory == nullptr) return nullptr;
-  const std::size_t count = (Slab::bytes - sizeof(Slab)) / bytes;
   shared.slabs = new (memory) Slab{shared.slabs, count};
   std::byte* first = static_cast<std::byte*>(memory) + sizeof(Slab);
   FreeBlock* list = nullptr;
@@ -99,11 +102,19 @@ FreeBlock* small_blocks(std::size_t bytes) noexcept {
   return list;
 }
 
+void leave_to_others(FreeBlock* list) noexcept {
+  if (list == nullptr) return;
+  const std::lock_guard lock(shared.mutex);
+  append(shared.left[list->bytes / 16], list);
+}
+
+void take_what_was_left(std::span<FreeBlock*> lists) noexcept {
+  const std::lock_guard lock(shared.mutex);
+  for (std::size_t i = 0; i < lists.size(); ++i) append(lists[i], std::exchange(shared.left[i], nullptr));
+}
+
 void give_back_slabs(std::span<FreeBlock*> lists) noexcept try {
   const std::lock_guard lock(shared.mutex);
-  for (std::size_t i = 0; i < lists.size(); ++i)
-    append(lists[i], std::exchange(shared.left_behind[i], nullptr));
-
   Slabs slabs;
   for (const FreeBlock* list : lists) {
     for (const FreeBlock* block = list; block != nullptr; block = block->next) ++slabs.of(block).idle;
@@ -120,12 +131,6 @@ void give_back_slabs(std::span<FreeBlock*> lists) noexcept try {
   }
   slabs.give_back_idle();
 } catch (const std::bad_alloc&) {  // for the list of slabs: they stay
-}
-
-void leave_behind(FreeBlock* list) noexcept {
-  if (list == nullptr) return;
-  const std::lock_guard lock(shared.mutex);
-  append(shared.left_behind[list->bytes / 16], list);
 }
 
 }  // namespace gradweave

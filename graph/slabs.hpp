@@ -15,13 +15,14 @@ struct FreeBlock {
 /// The sizes of small blocks: multiples of 16 bytes up to this.
 inline constexpr std::size_t largest_small = 128;
 
-/// A list of unused blocks of `bytes`: those that an ended thread left behind, else a new slab of them, in
-/// order. Null when memory runs out.
+/// Unused blocks of `bytes`, at most as many as a slab has: such as threads left to others, else a new slab,
+/// in order. Null when memory runs out.
 FreeBlock* small_blocks(std::size_t bytes) noexcept;
+/// Leaves unused blocks of one size to all threads.
+void leave_to_others(FreeBlock* list) noexcept;
+/// Takes all that was left into lists, of which number i is that of blocks of 16 i bytes.
+void take_what_was_left(std::span<FreeBlock*> lists) noexcept;
 /// Returns the slabs of which all blocks are in these lists to the system; the lists keep the rest.
-/// `lists[i]` is that of blocks of 16 i bytes. What ended threads left behind comes into them first.
 void give_back_slabs(std::span<FreeBlock*> lists) noexcept;
-/// Leaves unused blocks to other threads.
-void leave_behind(FreeBlock* list) noexcept;
 
 }  // namespace gradweave

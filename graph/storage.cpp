@@ -46,8 +46,10 @@ struct Pool {
   std::array<FreeBlock*, class_count> free;
   std::size_t used;
   std::size_t peak;
-  std::size_t cached;   // but for small blocks: what becomes of those, slabs decide
+  std::size_t cached;   // of large blocks
+  std::size_t small;    // and of small ones
   std::size_t largest;  // no larger class has unused blocks
+  bool registered;      // for the end of the thread
   bool closed;          // the thread is ending: handles in static objects are released after its pool is gone
 
   void count(SizeClass size) {
@@ -58,12 +60,16 @@ struct Pool {
     FreeBlock*& head = free[size.index];
     if (head == nullptr) return nullptr;
     count(size);
-    if (!size.is_small()) cached -= size.bytes;
+    (size.is_small() ? small : cached) -= size.bytes;
     return std::exchange(head, head->next);
   }
   bool keep(void* block, SizeClass size) {
-    if (closed) return false;
-    if (!size.is_small()) {
+    constexpr std::size_t some_slabs = std::size_t{256} * 1024;
+    if (closed || !registered) return false;
+    if (size.is_small()) {
+      if (small + size.bytes > peak + some_slabs) return false;
+      small += size.bytes;
+    } else {
       if (cached + size.bytes > peak) return false;
       cached += size.bytes;
       largest = std::max(largest, size.index);
@@ -86,15 +92,27 @@ struct Pool {
     cached -= block->bytes;
     ::operator delete(block, std::align_val_t{align_of(block->bytes)});
   }
-  void trim() {
-    give_back_slabs(std::span(free).first(small_classes));
+  void give_back_large() {
     for (FreeBlock*& head : std::span(free).subspan(small_classes)) {
       while (head != nullptr) give_back(head);
     }
   }
+  void trim() {
+    give_back_large();
+    const auto lists = std::span(free).first(small_classes);
+    take_what_was_left(lists);
+    give_back_slabs(lists);
+    small = 0;
+    for (const FreeBlock* head : lists) {
+      for (; head != nullptr; head = head->next) small += head->bytes;
+    }
+  }
   void close() {
-    trim();
-    for (FreeBlock*& head : std::span(free).first(small_classes)) leave_behind(std::exchange(head, nullptr));
+    constexpr std::size_t much = std::size_t{1} << 20U;
+    give_back_large();
+    const auto lists = std::span(free).first(small_classes);
+    if (small > much) give_back_slabs(lists);
+    for (FreeBlock*& head : lists) leave_to_others(std::exchange(head, nullptr));
     closed = true;
   }
 };
@@ -126,15 +144,26 @@ struct TrimAtThreadEnd {
   }
 };
 
-// What comes seldom stands apart, so that the rest needs no stack.
-[[gnu::noinline]] void* new_block(SizeClass size, std::size_t bytes) {
+void register_for_thread_end() {
   thread_local TrimAtThreadEnd trim;
   static_cast<void>(trim);
+  pool.registered = true;
+}
+
+// What comes seldom stands apart, so that the rest needs no stack.
+[[gnu::noinline]] void* new_block(SizeClass size, std::size_t bytes) {
+  register_for_thread_end();
   void* block = nullptr;
   if (!size.is_small()) {
     block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
   } else if (FreeBlock* list = small_blocks(size.bytes); list != nullptr) {
-    pool.free[size.index] = list->next;
+    FreeBlock* rest = std::exchange(list->next, nullptr);
+    if (pool.closed) {
+      leave_to_others(rest);
+    } else {
+      pool.free[size.index] = rest;
+      for (; rest != nullptr; rest = rest->next) pool.small += size.bytes;
+    }
     block = list;
   }
   if (block == nullptr) throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
@@ -143,7 +172,11 @@ struct TrimAtThreadEnd {
 }
 
 [[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
-  if (size.is_small()) return leave_behind(new (block) FreeBlock{nullptr, size.bytes});
+  if (!pool.registered && !pool.closed) {
+    register_for_thread_end();
+    if (pool.keep(block, size)) return;
+  }
+  if (size.is_small()) return leave_to_others(new (block) FreeBlock{nullptr, size.bytes});
   if (!pool.make_room(size) || !pool.keep(block, size))
     ::operator delete(block, std::align_val_t{align_of(size.bytes)});
 }

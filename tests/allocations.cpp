@@ -155,6 +155,20 @@ TEST_CASE("small blocks of a thread that has ended are used by others, and go ba
   CHECK(taken() == before);
 }
 
+TEST_CASE("small blocks that one thread takes and another frees do not pile up", "[allocations]") {
+  constexpr std::size_t bytes = 100;
+  std::vector<void*> blocks(5000);
+  std::size_t settled = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (void*& block : blocks) block = allocate_block(bytes);
+    std::thread([&] {
+      for (void* block : blocks) free_block(block, bytes);
+    }).join();
+    if (round == 3) settled = taken();
+  }
+  CHECK(taken() <= settled + 1);
+}
+
 TEST_CASE("nor a step with random numbers, convolutions and pooling", "[allocations]") {
   Generator generator(3);
   nn::Parameter kernel("kernel", numbers({4, 1, 3, 3})), weight("weight", numbers({10, 4 * 5 * 5}));

@@ -165,6 +165,26 @@ TEST_CASE("what a compiled function only reads stays as it is", "[compile]") {
   CHECK(trained.value().to_vector() == Floats{1.375F, 2.25F, 3.125F});
 }
 
+TEST_CASE("a handle to an old value of a parameter is not the parameter", "[compile]") {
+  std::vector<Floats> losses;
+  for (const bool compiled : {false, true}) {
+    nn::Parameter p("p", constant({1, 2}));
+    nn::SGD sgd({p}, {.learning_rate = 0.125});
+    const Tensor start = p.value();
+    const auto step = [&](const Tensor& x) {
+      Tensor loss = sum(square(p - start)) + sum(p * x) + start.to_vector()[1];
+      sgd.minimize(loss);
+      return loss;
+    };
+    auto program = compile(step);
+    const Tensor x = constant({1, 1});
+    Floats& all = losses.emplace_back();
+    for (int k = 0; k < 4; ++k) all.push_back((compiled ? program(x) : step(x)).item());
+    CHECK(start.to_vector() == Floats{1, 2});
+  }
+  CHECK(losses[0] == losses[1]);
+}
+
 TEST_CASE("random numbers are new at each run, and those of the loop", "[compile]") {
   const auto noise = [](const Tensor& x, Generator& generator) {
     const Tensor mask = cast(random_uniform({3}, generator) < 0.5, DType::float32);
@@ -227,6 +247,16 @@ TEST_CASE("what a compiled function may not do, it says", "[compile]") {
   });
   CHECK_THROWS_WITH(twice(), Catch::Matchers::ContainsSubstring("\"q\" has already taken a step"));
   CHECK(q.value().item() == 8);
+  auto assigns = compile([&](const Tensor& a) {
+    q.assign(constant(1.0));
+    return a * q.value();
+  });
+  CHECK_THROWS_AS(assigns(x), GraphError);
+  auto slows = compile([&](const Tensor& a) {
+    sgd.set_learning_rate(0.125);
+    return a + 1;
+  });
+  CHECK_THROWS_AS(slows(x), GraphError);
   auto empty = compile([](const Tensor&) { return Tensor(); });
   CHECK_THROWS_AS(empty(x), GraphError);
   auto good = compile([](const Tensor& a) { return a + 1; });
