@@ -8,12 +8,13 @@
 namespace gradweave {
 
 /// A block of at least `bytes`, aligned to 64 when larger than 256 bytes, else to 16. Each thread keeps the
-/// blocks it frees for its next use: of large ones at most as many bytes as it ever had in use at once.
-/// Throws Error when memory runs out.
+/// blocks it frees for its next use, at most about as many bytes as it ever had in use at once; small ones
+/// (slabs.hpp) then go to other threads. Throws Error when memory runs out.
 void* allocate_block(std::size_t bytes);
 /// Takes back a block; `bytes` as it was allocated. May be called from any thread.
 void free_block(void* block, std::size_t bytes) noexcept;
-/// Returns the calling thread's unused blocks to the system, and lets the peak of `memory_use` start anew.
+/// Returns the calling thread's unused blocks to the system, and small ones that other threads left as far as
+/// nothing around them is in use; lets the peak of `memory_use` start anew.
 void release_cached_memory() noexcept;
 
 /// Bytes that the calling thread took for nodes, tensors and scratch memory and has not given back, and the
