@@ -15,8 +15,7 @@ namespace {
 
 // The head of a slab; its blocks follow.
 struct alignas(16) Slab {
-  static constexpr std::size_t bytes =
-      16320;  // with what the system keeps beside it, a whole number of pages
+  static constexpr std::size_t bytes = 16320;  // 16 KiB with what the system keeps beside it
   Slab* next;
   std::size_t blocks;
   std::size_t idle = 0;  // that `give_back_slabs` found unused
