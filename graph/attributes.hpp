@@ -2,8 +2,8 @@
 // printed without being named anywhere else. Types with more to them bring a `hash_member` and a
 // `print_member`.
 #pragma once
-#include <bit>
 #include <concepts>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -75,10 +75,8 @@ std::string print_member(T value) {
 // The same to the last bit: 0 and -0 are two attributes, and one that is not a number equals itself.
 template <class T>
 bool same_member(const T& a, const T& b) {
-  if constexpr (std::same_as<T, double>) {
-    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
-  } else if constexpr (std::same_as<T, float>) {
-    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+  if constexpr (std::floating_point<T>) {
+    return std::memcmp(&a, &b, sizeof(T)) == 0;
   } else {
     return a == b;
   }

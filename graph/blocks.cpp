@@ -219,6 +219,11 @@ void Blocks::finish(Index count) {
     if (has_several_results()) row_width_ = join_width_;
   }
   block_ = std::min(block_, std::max<Index>(count, 1));
+  const auto parts = static_cast<Index>(instructions_.size());
+  for (Stream& stream : streams_) {
+    const Index lines = block_ * places_[operands_[stream.operand]].step / static_cast<Index>(line);
+    stream.share = (lines + parts - 1) / parts;
+  }
   // One line more than fits a power of two: registers that begin at the same place of a page evict one
   // another.
   register_bytes_ = (static_cast<std::size_t>(block_) * largest_element_ + line - 1) / line * line + line;
@@ -320,12 +325,12 @@ void Blocks::join(const void* x, const Position& position, Index count, std::byt
 // functions that do nothing else.
 [[gnu::always_inline]] inline void Blocks::fetch_ahead(Index first, std::ptrdiff_t instruction) const {
   constexpr Index line = 64;
-  const auto parts = static_cast<Index>(instructions_.size());
   for (const Stream& stream : streams_) {
     const Place& place = entries_[stream.operand];
     const auto* data = static_cast<const std::byte*>(addresses_[stream.operand]) + first * place.step;
     const Index lines = std::min(block_, count_ - first) * place.step / line;
-    for (Index i = lines * instruction / parts; i < lines * (instruction + 1) / parts; ++i) {
+    const Index end = std::min(stream.share * (instruction + 1), lines);
+    for (Index i = stream.share * instruction; i < end; ++i) {
       stream.written ? __builtin_prefetch(data + i * line, 1) : __builtin_prefetch(data + i * line, 0);
     }
   }

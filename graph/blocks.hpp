@@ -113,6 +113,7 @@ class Blocks {
   struct Stream {  // an array that is read from memory, or written to it
     std::uint32_t operand;
     bool written;
+    Index share = 0;  // of the lines of a block, for each instruction
   };
 
   void find_streams();

@@ -4,6 +4,7 @@
 #pragma once
 #include <deque>
 #include <functional>
+#include <unordered_map>
 #include <vector>
 
 #include <gradweave/graph/tensor.hpp>
@@ -46,6 +47,7 @@ class Capture {
   friend class CompiledFunction;
   Cell& cell_of(Tensor& place);
   std::deque<Cell> cells_;
+  std::unordered_map<const Tensor*, Cell*> by_place_;
   std::vector<Tensor> arguments_;
   std::vector<std::function<void()>> before_, after_;
   Capture* outer_;

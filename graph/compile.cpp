@@ -32,8 +32,9 @@ Capture::~Capture() { innermost = outer_; }
 Capture* Capture::current() { return innermost; }
 
 Cell& Capture::cell_of(Tensor& place) {
-  const auto at = std::ranges::find(cells_, &place, &Cell::tensor);
-  return at != cells_.end() ? *at : cells_.emplace_back(&place, Tensor(), Tensor());
+  Cell*& cell = by_place_[&place];
+  if (cell == nullptr) cell = &cells_.emplace_back(&place, Tensor(), Tensor());
+  return *cell;
 }
 const Tensor& Capture::read(Tensor& place) {
   Cell& cell = cell_of(place);
@@ -42,7 +43,8 @@ const Tensor& Capture::read(Tensor& place) {
   return cell.now;
 }
 bool Capture::is_updated(const Tensor& place) const {
-  return std::ranges::any_of(cells_, [&](const Cell& c) { return c.tensor == &place && c.next; });
+  const auto at = by_place_.find(&place);
+  return at != by_place_.end() && at->second->next;
 }
 bool Capture::changes(const Node* node) const {
   return std::ranges::find(arguments_, node, &Tensor::node) != arguments_.end() ||

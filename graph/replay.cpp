@@ -18,36 +18,39 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   plan_ = std::make_unique<Plan>(snapshot, *structure_);
 
   for (const Node* node : snapshot.nodes) origins_.push_back({node->place, node->where});
-  for (Node* input : snapshot.inputs) {
-    const auto is_input = [&](const Cell& cell) { return cell.read() == input; };
-    const auto argument = static_cast<std::size_t>(std::ranges::find(arguments, input) - arguments.begin());
-    const auto cell = static_cast<std::size_t>(std::ranges::find_if(cells, is_input) - cells.begin());
-    const bool is_argument = argument < arguments.size();
-    if (cell < cells.size()) {
-      sources_.push_back({From::cell, cell, is_argument ? argument : none});
-    } else if (is_argument) {
-      sources_.push_back({From::argument, argument, none});
-    } else {
-      sources_.push_back({From::constant, constants_.size(), none});
-      constants_.emplace_back(input);
-    }
+  // What the plan reads: from the first of the cells that holds it, else from an argument.
+  const auto source_of = [&](const Node* node) -> Source* {
+    const std::uint32_t number = node == nullptr ? Snapshot::none : snapshot.number_of(node);
+    const bool is_input = number != Snapshot::none && number >= Snapshot::first_input;
+    return is_input ? &sources_[number - Snapshot::first_input] : nullptr;
+  };
+  sources_.assign(snapshot.inputs.size(), {From::constant, none, none});
+  for (std::size_t i = arguments.size(); i-- > 0;) {
+    if (Source* source = source_of(arguments[i])) *source = {From::argument, i, i};
+  }
+  for (std::size_t i = cells.size(); i-- > 0;) {
+    if (Source* source = source_of(cells[i].read())) *source = {From::cell, i, source->argument};
+  }
+  for (std::size_t k = 0; k < sources_.size(); ++k) {
+    if (sources_[k].from != From::constant) continue;
+    sources_[k].number = constants_.size();
+    constants_.emplace_back(snapshot.inputs[k]);
   }
   for (const Tensor& result : results) results_.push_back(output_of(snapshot, result));
   targets_.resize(plan_->placement().outputs.size());
   for (const Cell& cell : cells) {
     State state{cell.tensor, cell.next ? output_of(snapshot, cell.next) : no_id, no_id};
-    const bool is_read =
-        cell.read() != nullptr && std::ranges::find(snapshot.inputs, cell.read()) != snapshot.inputs.end();
     // A view of what is computed has not the room for all of it.
-    if (state.output != no_id && !is_read && plan_->is_whole(state.output))
+    if (state.output != no_id && source_of(cell.read()) == nullptr && plan_->is_whole(state.output))
       state.storage = plan_->storage_of(state.output);
     cells_.push_back(state);
   }
 }
 
 std::uint32_t Replay::output_of(const Snapshot& snapshot, const Tensor& tensor) {
-  const auto at = std::ranges::find(snapshot.held, snapshot.number_of(tensor.node()));
-  if (at == snapshot.held.end())
+  const std::uint32_t number = snapshot.number_of(tensor.node());
+  const auto at = std::ranges::lower_bound(snapshot.held, number);
+  if (at == snapshot.held.end() || *at != number)
     throw GraphError("a result that is not computed by the function: it has its value already");
   return static_cast<std::uint32_t>(at - snapshot.held.begin());
 }

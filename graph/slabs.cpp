@@ -31,7 +31,7 @@ struct alignas(16) Slab {
 struct Shared {
   std::mutex mutex;
   Slab* slabs = nullptr;
-  std::array<FreeBlock*, largest_small / 16 + 1> left{};  // by threads to others
+  std::array<FreeBlock*, SmallBlocks::largest / 16 + 1> left{};  // by threads to others
 };
 constinit Shared shared;
 
@@ -79,46 +79,61 @@ class Slabs {
 
 }  // namespace
 
-FreeBlock* small_blocks(std::size_t bytes) noexcept {
+bool SmallBlocks::fetch(std::size_t bytes) noexcept {
   // A fork must not leave the mutex locked by a thread that the child does not have.
   static const int registered = pthread_atfork([] { shared.mutex.lock(); }, [] { shared.mutex.unlock(); },
                                                [] { shared.mutex.unlock(); });
   static_cast<void>(registered);
   const std::size_t count = (Slab::bytes - sizeof(Slab)) / bytes;
+  FreeBlock*& unused = unused_[bytes / 16];
   const std::lock_guard lock(shared.mutex);
   if (FreeBlock*& left = shared.left[bytes / 16]; left != nullptr) {
     FreeBlock* last = left;
-    for (std::size_t k = 1; k < count && last->next != nullptr; ++k) last = last->next;
-    return std::exchange(left, std::exchange(last->next, nullptr));
+    std::size_t taken = 1;  // at most as many as a slab has
+    for (; taken < count && last->next != nullptr; ++taken) last = last->next;
+    FreeBlock* rest = std::exchange(last->next, unused);
+    unused = std::exchange(left, rest);
+    bytes_ += taken * bytes;
+    return true;
   }
 
   void* memory = ::operator new(Slab::bytes, std::nothrow);
-  if (memory == nullptr) return nullptr;
+  if (memory == nullptr) return false;
   shared.slabs = new (memory) Slab{shared.slabs, count};
   std::byte* first = static_cast<std::byte*>(memory) + sizeof(Slab);
-  FreeBlock* list = nullptr;
-  for (std::size_t k = count; k-- > 0;) list = new (first + k * bytes) FreeBlock{list, bytes};
-  return list;
+  for (std::size_t k = count; k-- > 0;) unused = new (first + k * bytes) FreeBlock{unused, bytes};
+  bytes_ += count * bytes;
+  return true;
 }
 
-void leave_to_others(FreeBlock* list) noexcept {
-  if (list == nullptr) return;
+void SmallBlocks::leave(void* block, std::size_t bytes) noexcept {
   const std::lock_guard lock(shared.mutex);
-  append(shared.left[list->bytes / 16], list);
+  append(shared.left[bytes / 16], new (block) FreeBlock{nullptr, bytes});
 }
 
-void take_what_was_left(std::span<FreeBlock*> lists) noexcept {
+void SmallBlocks::leave_all(std::size_t most) noexcept {
   const std::lock_guard lock(shared.mutex);
-  for (std::size_t i = 0; i < lists.size(); ++i) append(lists[i], std::exchange(shared.left[i], nullptr));
+  if (bytes_ > most) give_back_slabs();
+  for (std::size_t i = 0; i < unused_.size(); ++i) append(shared.left[i], std::exchange(unused_[i], nullptr));
+  bytes_ = 0;
 }
 
-void give_back_slabs(std::span<FreeBlock*> lists) noexcept try {
+void SmallBlocks::give_back() noexcept {
   const std::lock_guard lock(shared.mutex);
-  Slabs slabs;
-  for (const FreeBlock* list : lists) {
-    for (const FreeBlock* block = list; block != nullptr; block = block->next) ++slabs.of(block).idle;
+  for (std::size_t i = 0; i < unused_.size(); ++i) append(unused_[i], std::exchange(shared.left[i], nullptr));
+  give_back_slabs();
+  bytes_ = 0;
+  for (const FreeBlock* block : unused_) {
+    for (; block != nullptr; block = block->next) bytes_ += block->bytes;
   }
-  for (FreeBlock*& list : lists) {
+}
+
+void SmallBlocks::give_back_slabs() noexcept try {
+  Slabs slabs;
+  for (const FreeBlock* block : unused_) {
+    for (; block != nullptr; block = block->next) ++slabs.of(block).idle;
+  }
+  for (FreeBlock*& list : unused_) {
     FreeBlock** end = &list;
     for (FreeBlock* block = list; block != nullptr; block = block->next) {
       const Slab& slab = slabs.of(block);

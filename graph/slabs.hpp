@@ -1,8 +1,9 @@
 // Small blocks of memory, cut side by side from slabs: what a program makes one after the other, such as the
 // nodes of a graph, then lies together, however scattered the system's free memory is.
 #pragma once
+#include <array>
 #include <cstddef>
-#include <span>
+#include <utility>
 
 namespace gradweave {
 
@@ -12,17 +13,42 @@ struct FreeBlock {
   std::size_t bytes;
 };
 
-/// The sizes of small blocks: multiples of 16 bytes up to this.
-inline constexpr std::size_t largest_small = 128;
+/// The small blocks that one thread does not use. Zero-initialised it has none; it needs no destructor, but
+/// `leave_all` at the thread's end, lest no other thread find them.
+class SmallBlocks {
+ public:
+  static constexpr std::size_t largest = 128;  ///< bytes of a block
+  /// What a block of `bytes` takes: a multiple of 16. All below want such.
+  static constexpr std::size_t rounded(std::size_t bytes) { return bytes == 0 ? 16 : (bytes + 15) / 16 * 16; }
 
-/// Unused blocks of `bytes`, at most as many as a slab has: such as threads left to others, else a new slab,
-/// in order. Null when memory runs out.
-FreeBlock* small_blocks(std::size_t bytes) noexcept;
-/// Leaves unused blocks of one size to all threads.
-void leave_to_others(FreeBlock* list) noexcept;
-/// Takes all that was left into lists, of which number i is that of blocks of 16 i bytes.
-void take_what_was_left(std::span<FreeBlock*> lists) noexcept;
-/// Returns the slabs of which all blocks are in these lists to the system; the lists keep the rest.
-void give_back_slabs(std::span<FreeBlock*> lists) noexcept;
+  /// Null when there is none.
+  void* take(std::size_t bytes) {
+    FreeBlock*& head = unused_[bytes / 16];
+    if (head == nullptr) return nullptr;
+    bytes_ -= bytes;
+    return std::exchange(head, head->next);
+  }
+  /// Gets unused ones: such as other threads left, else a new slab's, in order. False when memory runs out.
+  bool fetch(std::size_t bytes) noexcept;
+  /// Takes a block back, unless more than `most` bytes would be unused.
+  bool keep(void* block, std::size_t bytes, std::size_t most) {
+    if (bytes_ + bytes > most) return false;
+    bytes_ += bytes;
+    FreeBlock*& head = unused_[bytes / 16];
+    head = new (block) FreeBlock{head, bytes};
+    return true;
+  }
+  /// Leaves a block to all threads.
+  static void leave(void* block, std::size_t bytes) noexcept;
+  /// Leaves all; what is more than `most` bytes goes to the system first, as in `give_back`.
+  void leave_all(std::size_t most) noexcept;
+  /// Takes all that threads left, and returns the slabs of which nothing is in use to the system.
+  void give_back() noexcept;
+
+ private:
+  void give_back_slabs() noexcept;
+  std::array<FreeBlock*, largest / 16 + 1> unused_;  // number i: blocks of 16 i bytes
+  std::size_t bytes_;
+};
 
 }  // namespace gradweave

@@ -34,28 +34,28 @@ std::uint64_t hash_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// Where the number of an input is, or is to be put. Inputs are shared with other threads: nothing may be
+// Where in `numbers_` that of an input is, or is to be put. Inputs are shared with other threads: nothing may be
 // written to them, so their numbers are looked up in an open table.
-std::uint32_t& Snapshot::number_at(const Node* node) {
+std::size_t Snapshot::place_of(const Node* node) const {
   const std::size_t mask = numbers_.size() - 1;
   std::size_t at = mix(0, std::bit_cast<std::uint64_t>(node)) >> 32U & mask;
   while (numbers_[at] != none && inputs[numbers_[at]] != node) at = (at + 1) & mask;
-  return numbers_[at];
+  return at;
 }
 
 std::uint32_t Snapshot::input_number(Node* node) {
-  const std::uint32_t number = number_at(node);
+  const std::uint32_t number = numbers_[place_of(node)];
   return first_input + (number != none ? number : add_input(node));
 }
 
 [[gnu::noinline]] std::uint32_t Snapshot::add_input(Node* node) {
   const auto number = static_cast<std::uint32_t>(inputs.size());
-  number_at(node) = number;
+  numbers_[place_of(node)] = number;
   inputs.push_back(node);
   uses.push_back(0);
   if (2 * inputs.size() > numbers_.size()) {
     numbers_.assign(2 * numbers_.size(), none);
-    for (std::uint32_t i = 0; i <= number; ++i) number_at(inputs[i]) = i;
+    for (std::uint32_t i = 0; i <= number; ++i) numbers_[place_of(inputs[i])] = i;
   }
   return number;
 }
@@ -121,8 +121,8 @@ void Snapshot::add_to_key(std::uint64_t word) {
 
 std::uint32_t Snapshot::number_of(const Node* node) const {
   if (node->index < nodes.size() && nodes[node->index] == node) return node->index;
-  const auto at = std::find(inputs.begin(), inputs.end(), node);
-  return at == inputs.end() ? none : first_input + static_cast<std::uint32_t>(at - inputs.begin());
+  const std::uint32_t input = numbers_[place_of(node)];
+  return input == none ? none : first_input + input;
 }
 
 void Snapshot::describe_input(const Node& node) {

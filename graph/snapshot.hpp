@@ -28,7 +28,7 @@ class Snapshot {
   void take(std::span<const Tensor> roots);
   /// The same of these nodes alone, inputs before their users; what else they read has values.
   void take(std::span<Node* const> some);
-  /// The number of a node that was among `nodes` or `inputs`; `none` otherwise.
+  /// The number of a node that was among `nodes`, `first_input` more for one among `inputs`; `none` otherwise.
   std::uint32_t number_of(const Node* node) const;
   /// Makes the structure differ from others that have another word here.
   void add_to_key(std::uint64_t word);
@@ -40,7 +40,7 @@ class Snapshot {
   std::uint32_t input_number(Node* node);
   std::uint32_t add_input(Node* node);
   void describe_input(const Node& node);
-  std::uint32_t& number_at(const Node* node);
+  std::size_t place_of(const Node* node) const;
 
   static constexpr std::size_t least_numbers = 32;  // a power of two
   std::vector<std::uint32_t> node_uses_;

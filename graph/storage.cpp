@@ -16,104 +16,94 @@ namespace gradweave {
 namespace {
 
 constexpr std::size_t alignment = 64;
-constexpr std::size_t class_count = 256;  // four for each power of two
 
-// Size classes: multiples of 16 up to 128, above that four to a doubling, so that at most a quarter is
-// wasted.
+// Classes of size: four to a doubling, so that at most a quarter is wasted.
 struct SizeClass {
+  static constexpr std::size_t count = 256;
   std::size_t index;
   std::size_t bytes;
-  bool is_small() const { return bytes <= largest_small; }
+
+  explicit SizeClass(std::size_t least) {
+    const auto log2 = static_cast<std::size_t>(std::bit_width(least - 1)) - 1;  // 2^log2 < least <= 2^(log2+1)
+    const std::size_t quarter = (std::size_t{1} << log2) / 4;
+    const std::size_t steps = (least - 1 - 4 * quarter) / quarter;
+    index = 4 * log2 + steps;
+    bytes = (5 + steps) * quarter;
+  }
 };
-constexpr std::size_t small_classes = largest_small / 16 + 1;
 
-SizeClass size_class(std::size_t bytes) {
-  if (bytes <= largest_small) {
-    const std::size_t units = std::max<std::size_t>((bytes + 15) / 16, 1);
-    return {units, units * 16};
-  }
-  const auto log2 = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // 2^log2 < bytes <= 2^(log2+1)
-  const std::size_t quarter = (std::size_t{1} << log2) / 4;
-  const std::size_t steps = (bytes - 1 - 4 * quarter) / quarter;
-  return {4 * log2 + steps, (5 + steps) * quarter};
-}
-
-// The system gives out small blocks faster, and less memory with them, where it need not align them much.
-std::size_t align_of(std::size_t rounded) { return rounded <= 256 ? 16 : alignment; }
-
-// The unused blocks of a thread. Plain data, so that reaching it costs no check for initialisation.
-struct Pool {
-  std::array<FreeBlock*, class_count> free;
-  std::size_t used;
-  std::size_t peak;
-  std::size_t cached;   // of large blocks
-  std::size_t small;    // and of small ones
-  std::size_t largest;  // no larger class has unused blocks
-  bool registered;      // for the end of the thread
-  bool closed;          // the thread is ending: handles in static objects are released after its pool is gone
-
-  void count(SizeClass size) {
-    used += size.bytes;
-    if (used > peak) peak = used;
-  }
+// The larger blocks that a thread does not use. Plain data, as `SmallBlocks`.
+class LargeBlocks {
+ public:
   void* take(SizeClass size) {
-    FreeBlock*& head = free[size.index];
+    FreeBlock*& head = unused_[size.index];
     if (head == nullptr) return nullptr;
-    count(size);
-    (size.is_small() ? small : cached) -= size.bytes;
+    bytes_ -= size.bytes;
     return std::exchange(head, head->next);
   }
-  bool keep(void* block, SizeClass size) {
-    constexpr std::size_t some_slabs = std::size_t{256} * 1024;
-    if (closed || !registered) return false;
-    if (size.is_small()) {
-      if (small + size.bytes > peak + some_slabs) return false;
-      small += size.bytes;
-    } else {
-      if (cached + size.bytes > peak) return false;
-      cached += size.bytes;
-      largest = std::max(largest, size.index);
-    }
-    free[size.index] = new (block) FreeBlock{free[size.index], size.bytes};
+  bool keep(void* block, SizeClass size, std::size_t most) {
+    if (bytes_ + size.bytes > most) return false;
+    bytes_ += size.bytes;
+    largest_ = std::max(largest_, size.index);
+    unused_[size.index] = new (block) FreeBlock{unused_[size.index], size.bytes};
     return true;
   }
   // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
-  bool make_room(SizeClass size) {
-    for (; largest > size.index; --largest) {
-      while (free[largest] != nullptr) {
-        give_back(free[largest]);
-        if (cached + size.bytes <= peak) return true;
+  bool make_room(SizeClass size, std::size_t most) {
+    for (; largest_ > size.index; --largest_) {
+      while (unused_[largest_] != nullptr) {
+        give_back_first(unused_[largest_]);
+        if (bytes_ + size.bytes <= most) return true;
       }
     }
     return false;
   }
-  void give_back(FreeBlock*& head) {
+  void give_back() {
+    for (FreeBlock*& head : unused_) {
+      while (head != nullptr) give_back_first(head);
+    }
+  }
+
+  // The system gives out small blocks faster, and less memory with them, where it need not align them much.
+  static std::align_val_t align_of(std::size_t bytes) { return std::align_val_t{bytes <= 256 ? 16 : alignment}; }
+  static void* from_system(SizeClass size) { return ::operator new(size.bytes, align_of(size.bytes), std::nothrow); }
+  static void to_system(void* block, std::size_t bytes) { ::operator delete(block, align_of(bytes)); }
+
+ private:
+  void give_back_first(FreeBlock*& head) {
     FreeBlock* block = std::exchange(head, head->next);
-    cached -= block->bytes;
-    ::operator delete(block, std::align_val_t{align_of(block->bytes)});
+    bytes_ -= block->bytes;
+    to_system(block, block->bytes);
   }
-  void give_back_large() {
-    for (FreeBlock*& head : std::span(free).subspan(small_classes)) {
-      while (head != nullptr) give_back(head);
-    }
+  std::array<FreeBlock*, SizeClass::count> unused_;
+  std::size_t bytes_;
+  std::size_t largest_;  // no larger class has unused blocks
+};
+
+// The memory of a thread. Plain data, so that reaching it costs no check for initialisation.
+struct Pool {
+  SmallBlocks small;
+  LargeBlocks large;
+  std::size_t used;
+  std::size_t peak;
+  bool registered;  // for the end of the thread
+  bool ended;       // handles in static objects are released after the pool of their thread is gone
+
+  void count(std::size_t bytes) {
+    used += bytes;
+    if (used > peak) peak = used;
   }
-  void trim() {
-    give_back_large();
-    const auto lists = std::span(free).first(small_classes);
-    take_what_was_left(lists);
-    give_back_slabs(lists);
-    small = 0;
-    for (const FreeBlock* head : lists) {
-      for (; head != nullptr; head = head->next) small += head->bytes;
-    }
+  bool is_open() const { return registered && !ended; }
+  std::size_t most_large() const { return is_open() ? peak : 0; }
+  std::size_t most_small() const {
+    constexpr std::size_t some_slabs = std::size_t{256} * 1024;
+    return is_open() ? peak + some_slabs : 0;
   }
-  void close() {
+  void end() {
     constexpr std::size_t much = std::size_t{1} << 20U;
-    give_back_large();
-    const auto lists = std::span(free).first(small_classes);
-    if (small > much) give_back_slabs(lists);
-    for (FreeBlock*& head : lists) leave_to_others(std::exchange(head, nullptr));
-    closed = true;
+    large.give_back();
+    small.leave_all(much);
+    ended = true;
   }
 };
 constinit thread_local Pool pool{};
@@ -137,68 +127,88 @@ struct ScratchBlocks {
 };
 constinit thread_local ScratchBlocks scratch_blocks{};
 
-struct TrimAtThreadEnd {
-  ~TrimAtThreadEnd() {
+struct ThreadEnd {
+  ~ThreadEnd() {
     scratch_blocks.trim();
-    pool.close();
+    pool.end();
   }
 };
 
 void register_for_thread_end() {
-  thread_local TrimAtThreadEnd trim;
-  static_cast<void>(trim);
+  thread_local ThreadEnd end;
+  static_cast<void>(end);
   pool.registered = true;
 }
 
 // What comes seldom stands apart, so that the rest needs no stack.
-[[gnu::noinline]] void* new_block(SizeClass size, std::size_t bytes) {
+[[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
+  throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
+}
+
+[[gnu::noinline]] void* new_small(std::size_t bytes) {
   register_for_thread_end();
-  void* block = nullptr;
-  if (!size.is_small()) {
-    block = ::operator new(size.bytes, std::align_val_t{align_of(size.bytes)}, std::nothrow);
-  } else if (FreeBlock* list = small_blocks(size.bytes); list != nullptr) {
-    FreeBlock* rest = std::exchange(list->next, nullptr);
-    if (pool.closed) {
-      leave_to_others(rest);
-    } else {
-      pool.free[size.index] = rest;
-      for (; rest != nullptr; rest = rest->next) pool.small += size.bytes;
-    }
-    block = list;
-  }
-  if (block == nullptr) throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
-  pool.count(size);
+  if (!pool.small.fetch(bytes)) out_of_memory(bytes);
+  void* block = pool.small.take(bytes);
+  if (pool.ended) pool.end();
+  pool.count(bytes);
   return block;
 }
 
+[[gnu::noinline]] void* new_large(SizeClass size, std::size_t bytes) {
+  register_for_thread_end();
+  void* block = LargeBlocks::from_system(size);
+  if (block == nullptr) out_of_memory(bytes);
+  pool.count(size.bytes);
+  return block;
+}
+
+[[gnu::noinline]] void keep_or_leave(void* block, std::size_t bytes) {
+  if (!pool.registered) register_for_thread_end();
+  if (!pool.small.keep(block, bytes, pool.most_small())) SmallBlocks::leave(block, bytes);
+}
+
 [[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
-  if (!pool.registered && !pool.closed) {
-    register_for_thread_end();
-    if (pool.keep(block, size)) return;
-  }
-  if (size.is_small()) return leave_to_others(new (block) FreeBlock{nullptr, size.bytes});
-  if (!pool.make_room(size) || !pool.keep(block, size))
-    ::operator delete(block, std::align_val_t{align_of(size.bytes)});
+  if (!pool.registered) register_for_thread_end();
+  const std::size_t most = pool.most_large();
+  if (!pool.large.keep(block, size, most) &&
+      !(pool.large.make_room(size, most) && pool.large.keep(block, size, most)))
+    LargeBlocks::to_system(block, size.bytes);
 }
 
 }  // namespace
 
 void* allocate_block(std::size_t bytes) {
+  if (bytes <= SmallBlocks::largest) {
+    const std::size_t rounded = SmallBlocks::rounded(bytes);
+    void* block = pool.small.take(rounded);
+    if (block == nullptr) return new_small(rounded);
+    pool.count(rounded);
+    return block;
+  }
   constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
-  const SizeClass size = size_class(std::min(bytes, most));
-  void* block = pool.take(size);
-  return block != nullptr ? block : new_block(size, bytes);
+  const SizeClass size(std::min(bytes, most));
+  void* block = pool.large.take(size);
+  if (block == nullptr) return new_large(size, bytes);
+  pool.count(size.bytes);
+  return block;
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
-  const SizeClass size = size_class(bytes);
-  pool.used -= std::min(pool.used, size.bytes);
-  if (!pool.keep(block, size)) make_room_or_give_back(block, size);
+  if (bytes <= SmallBlocks::largest) {
+    const std::size_t rounded = SmallBlocks::rounded(bytes);
+    pool.used -= std::min(pool.used, rounded);
+    if (!pool.small.keep(block, rounded, pool.most_small())) keep_or_leave(block, rounded);
+  } else {
+    const SizeClass size(bytes);
+    pool.used -= std::min(pool.used, size.bytes);
+    if (!pool.large.keep(block, size, pool.most_large())) make_room_or_give_back(block, size);
+  }
 }
 
 void release_cached_memory() noexcept {
   scratch_blocks.trim();
-  pool.trim();
+  pool.large.give_back();
+  pool.small.give_back();
   pool.peak = pool.used;
 }
 
