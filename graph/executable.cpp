@@ -9,6 +9,16 @@ namespace gradweave {
 
 Index Executable::threads() const { return worth > 1 ? std::min<Index>(worth, get_num_threads()) : 1; }
 
+namespace {
+
+// The largest piece, at most `most`, of which all threads get as many.
+Index even_piece(Index length, Index most, Index threads) {
+  const Index rounds = (length - 1) / most / threads + 1;
+  return (length - 1) / (rounds * threads) + 1;
+}
+
+}  // namespace
+
 // Calls f(begin, end, scratch) on several threads.
 template <class F>
 void Executable::share_out(Index length, Index piece, const F& f) {
@@ -24,10 +34,10 @@ void Executable::run(std::byte* scratch) {
   const Index length = lead != nullptr ? rows : count, sharing = threads();
   if (sharing > 1 && part_columns > 0) {
     const Index parts = (width - 1) / part_columns + 1;
-    share_out(width, ((parts - 1) / sharing + 1) * part_columns,
+    share_out(width, even_piece(parts, parts, sharing) * part_columns,
               [&](Index begin, Index end, std::byte* own) { run_columns(begin, end, own); });
   } else if (sharing > 1) {
-    share_out(length, std::min(part, (length - 1) / sharing + 1),
+    share_out(length, lead != nullptr ? even_piece(length, part, sharing) : part,
               [&](Index begin, Index end, std::byte* own) { run_part(begin, end, own); });
   } else {
     for (Index begin = 0; begin < length; begin += part)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -51,18 +52,22 @@ class Job {
       : count_(count), grain_(grain), blocks_((count - 1) / grain + 1), f_(f), context_(context) {}
   Index blocks() const { return blocks_; }
 
-  // Takes blocks until there are none. They are handed out in order, so what precedes a failed one is done by
-  // somebody: the error that is kept does not depend on timing.
-  void work() {
-    Index block = 0;
-    while ((block = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_) {
-      try {
-        f_(context_, block * grain_, std::min(count_, (block + 1) * grain_));
-      } catch (...) {
-        next_.store(blocks_, std::memory_order_relaxed);
-        const std::lock_guard lock(failing_);
-        if (block < failed_) failed_ = block, error_ = std::current_exception();
-      }
+  void divide(int threads) {
+    shares_ = std::min<std::size_t>(static_cast<std::size_t>(threads), most_shares);
+    const auto n = static_cast<Index>(shares_);
+    for (Index k = 0; k < n; ++k) {
+      Share& share = share_[static_cast<std::size_t>(k)];
+      share.next = blocks_ * k / n;
+      share.end = blocks_ * (k + 1) / n;
+    }
+  }
+  // Does the blocks of its share, then what others have not begun of theirs. A thread that has the same share
+  // of every job finds in its cache what it wrote there for the last one.
+  void work(std::size_t thread) {
+    for (std::size_t k = 0; k < shares_; ++k) {
+      Share& share = share_[(thread + k) % shares_];
+      Index block = 0;
+      while ((block = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) run(block);
     }
   }
   void rethrow() const {
@@ -70,12 +75,29 @@ class Job {
   }
 
  private:
+  struct alignas(64) Share {
+    std::atomic<Index> next;
+    Index end;
+  };
+  // What precedes a failed block is done by somebody: the error that is kept does not depend on timing.
+  void run(Index block) {
+    if (block > failed_.load(std::memory_order_relaxed)) return;
+    try {
+      f_(context_, block * grain_, std::min(count_, (block + 1) * grain_));
+    } catch (...) {
+      const std::lock_guard lock(failing_);
+      if (block < failed_) failed_ = block, error_ = std::current_exception();
+    }
+  }
+
   const Index count_, grain_, blocks_;
   void (*const f_)(void*, Index, Index);
   void* const context_;
-  std::atomic<Index> next_ = 0;
+  static constexpr std::size_t most_shares = 64;
+  std::array<Share, most_shares> share_;
+  std::size_t shares_ = 0;
   std::mutex failing_;
-  Index failed_ = std::numeric_limits<Index>::max();
+  std::atomic<Index> failed_ = std::numeric_limits<Index>::max();
   std::exception_ptr error_;
 };
 
@@ -91,7 +113,7 @@ void relax() {
 // one step; a short while, for the core may be wanted by somebody else.
 template <class Ready>
 void linger(const Ready& ready) {
-  constexpr std::chrono::microseconds limit(100);
+  constexpr std::chrono::microseconds limit(200);
   const auto start = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < 32; ++i) {
@@ -109,10 +131,11 @@ class Workers {
   bool help(Job& job, int helpers) {
     const std::unique_lock mine(taken_, std::try_to_lock);
     if (!mine) return false;
+    job.divide(helpers + 1);
     int asleep = 0;
     {
       const std::lock_guard lock(mutex_);
-      while (count_ < helpers && start()) ++count_;
+      while (count_ < helpers && start(static_cast<std::size_t>(count_ + 1))) ++count_;
       job_ = &job;
       wanted_ = helpers;
       posted_.fetch_add(1, std::memory_order_release);
@@ -121,7 +144,7 @@ class Workers {
     for (int i = 0; i < asleep; ++i) wake_.notify_one();
 
     inside_blocks = true;
-    job.work();
+    job.work(0);
     inside_blocks = false;
 
     std::unique_lock lock(mutex_);
@@ -136,16 +159,16 @@ class Workers {
   }
 
  private:
-  bool start() {
+  bool start(std::size_t thread) {
     try {
-      std::thread([this] { serve(); }).detach();
+      std::thread([this, thread] { serve(thread); }).detach();
     } catch (const std::system_error&) {
       return false;  // the system has no more threads: it works with fewer
     }
     return true;
   }
 
-  [[noreturn]] void serve() {
+  [[noreturn]] void serve(std::size_t thread) {
     inside_blocks = true;
     unsigned seen = 0;
     for (;;) {
@@ -160,7 +183,7 @@ class Workers {
       ++inside_;
       Job& job = *job_;
       lock.unlock();
-      job.work();
+      job.work(thread);
       lock.lock();
       if (--inside_ == 0) done_.notify_one();
     }

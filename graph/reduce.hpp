@@ -121,6 +121,8 @@ using PairwiseSum = Pairwise<Summing<T>>;
 
 namespace detail {
 
+inline constexpr Index worth_a_thread = Index{1} << 16U;  // elements: some 10 us
+
 // Memory for `count` values, recycled.
 template <class T>
 class Room {
@@ -153,22 +155,32 @@ typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) 
   return all.result();
 }
 
-// Joins `rows` rows of `width` elements into one.
+// Joins `rows` rows of `width` elements, which are `stride` apart, into one.
 template <class Monoid>
-void reduce_rows(const typename Monoid::Value* x, Index rows, Index width, typename Monoid::Value* y) {
+void reduce_rows(const typename Monoid::Value* x, Index rows, Index stride, Index width,
+                 typename Monoid::Value* y) {
   constexpr Index leaf = 16;
   if (rows > leaf) {
     const Index half = rows / 2;
     const Room<typename Monoid::Value> other(width);
-    reduce_rows<Monoid>(x, half, width, y);
-    reduce_rows<Monoid>(x + half * width, rows - half, width, other.data());
+    reduce_rows<Monoid>(x, half, stride, width, y);
+    reduce_rows<Monoid>(x + half * stride, rows - half, stride, width, other.data());
     for (Index j = 0; j < width; ++j) y[j] = Monoid::join(y[j], other.data()[j]);
     return;
   }
   std::fill(y, y + width, Monoid::identity());
   for (Index i = 0; i < rows; ++i) {
-    for (Index j = 0; j < width; ++j) y[j] = Monoid::join(y[j], x[i * width + j]);
+    for (Index j = 0; j < width; ++j) y[j] = Monoid::join(y[j], x[i * stride + j]);
   }
+}
+
+// The same of all columns, on several threads when there are many elements.
+template <class Monoid>
+void reduce_columns(const typename Monoid::Value* x, Index rows, Index width, typename Monoid::Value* y) {
+  constexpr Index least = 64;  // columns: a few whole cache lines of each row
+  parallel_for(width, std::max(worth_a_thread / rows, least), [&](Index begin, Index end) {
+    reduce_rows<Monoid>(x + begin, rows, width, end - begin, y + begin);
+  });
 }
 
 }  // namespace detail
@@ -216,13 +228,16 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
                                    [](const Group& g) { return g.reduced; });
     detail::Room<Value> next = last ? detail::Room<Value>() : detail::Room<Value>(outer * width);
     Value* into = last ? y : next.data();
-    for (Index o = 0; o < outer; ++o) {
-      if (width == 1) {
-        into[o] = detail::reduce_run<Monoid>(x + o * size, size);
-      } else {
-        detail::reduce_rows<Monoid>(x + o * size * width, size, width, into + o * width);
-      }
-    }
+    parallel_for(outer, std::max<Index>(detail::worth_a_thread / (size * width), 1),
+                 [&](Index begin, Index end) {
+                   for (Index o = begin; o < end; ++o) {
+                     if (width == 1) {
+                       into[o] = detail::reduce_run<Monoid>(x + o * size, size);
+                     } else {
+                       detail::reduce_columns<Monoid>(x + o * size * width, size, width, into + o * width);
+                     }
+                   }
+                 });
     scratch = std::move(next);
     x = scratch.data();
     total = outer * width;

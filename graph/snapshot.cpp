@@ -34,8 +34,8 @@ std::uint64_t hash_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// Where in `numbers_` that of an input is, or is to be put. Inputs are shared with other threads: nothing may be
-// written to them, so their numbers are looked up in an open table.
+// Where in `numbers_` that of an input is, or is to be put. Inputs are shared with other threads: nothing may
+// be written to them, so their numbers are looked up in an open table.
 std::size_t Snapshot::place_of(const Node* node) const {
   const std::size_t mask = numbers_.size() - 1;
   std::size_t at = mix(0, std::bit_cast<std::uint64_t>(node)) >> 32U & mask;

@@ -28,7 +28,8 @@ class Snapshot {
   void take(std::span<const Tensor> roots);
   /// The same of these nodes alone, inputs before their users; what else they read has values.
   void take(std::span<Node* const> some);
-  /// The number of a node that was among `nodes`, `first_input` more for one among `inputs`; `none` otherwise.
+  /// The number of a node that was among `nodes`, `first_input` more for one among `inputs`; `none`
+  /// otherwise.
   std::uint32_t number_of(const Node* node) const;
   /// Makes the structure differ from others that have another word here.
   void add_to_key(std::uint64_t word);

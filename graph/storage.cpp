@@ -24,7 +24,8 @@ struct SizeClass {
   std::size_t bytes;
 
   explicit SizeClass(std::size_t least) {
-    const auto log2 = static_cast<std::size_t>(std::bit_width(least - 1)) - 1;  // 2^log2 < least <= 2^(log2+1)
+    const auto log2 =
+        static_cast<std::size_t>(std::bit_width(least - 1)) - 1;  // 2^log2 < least <= 2^(log2+1)
     const std::size_t quarter = (std::size_t{1} << log2) / 4;
     const std::size_t steps = (least - 1 - 4 * quarter) / quarter;
     index = 4 * log2 + steps;
@@ -65,8 +66,12 @@ class LargeBlocks {
   }
 
   // The system gives out small blocks faster, and less memory with them, where it need not align them much.
-  static std::align_val_t align_of(std::size_t bytes) { return std::align_val_t{bytes <= 256 ? 16 : alignment}; }
-  static void* from_system(SizeClass size) { return ::operator new(size.bytes, align_of(size.bytes), std::nothrow); }
+  static std::align_val_t align_of(std::size_t bytes) {
+    return std::align_val_t{bytes <= 256 ? 16 : alignment};
+  }
+  static void* from_system(SizeClass size) {
+    return ::operator new(size.bytes, align_of(size.bytes), std::nothrow);
+  }
   static void to_system(void* block, std::size_t bytes) { ::operator delete(block, align_of(bytes)); }
 
  private:

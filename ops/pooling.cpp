@@ -197,6 +197,9 @@ struct MaxPool2d {
   static Index row_width(const Array& y, const Array&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
   }
+  Index row_cost(const Array& y, const Array& x) const {
+    return row_width(y, x) * window.rows * window.cols / 4;
+  }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return max_pool_vjp(g, x, window, stride, padding);
   }
