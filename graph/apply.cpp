@@ -20,8 +20,8 @@ std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides)
 
 bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
 
-[[gnu::always_inline]] inline Node* new_node(const Operation& operation, std::uint32_t inputs, Dims shape,
-                                             DType dtype, bool has_strides) {
+[[gnu::always_inline]] inline Tensor new_node(const Operation& operation, std::uint32_t inputs, Dims shape,
+                                              DType dtype, bool has_strides) {
   const std::size_t rank = shape.size();
   const std::size_t bytes = head_bytes(inputs, rank, has_strides) + operation.attribute_size;
   auto* node = new (allocate_block(bytes)) Node;
@@ -35,7 +35,8 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uni
     if (axis == rank) break;
     size[axis] = shape[axis];
   }
-  return node;
+  node->refs.start();
+  return Tensor::adopt(node);
 }
 
 // A node without values, its attributes copied from `attributes`.
@@ -43,11 +44,11 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uni
                                                std::span<Node* const> inputs, Dims shape, DType dtype,
                                                bool has_strides) {
   const auto count = static_cast<std::uint32_t>(inputs.size());
-  Node* node = new_node(operation, count, shape, dtype, has_strides);
+  Tensor handle = new_node(operation, count, shape, dtype, has_strides);
+  Node* node = handle.node();
   const detail::Marks& marks = detail::marks;
   node->reverse = marks.reverse;
   node->forget = marks.forget;
-  Tensor handle(node);
   node->place = Ref<Place>(marks.place);
   node->input_count = count;
   Tensor* input = node->inputs().data();
@@ -193,8 +194,8 @@ void* Node::attributes() {
 
 Tensor make_leaf(const Operation& kind, const Spec& spec, Ref<Storage> storage, std::byte* data,
                  Dims strides) {
-  Node* node = new_node(kind, 0, spec.shape, spec.dtype, !strides.empty());
-  Tensor handle(node);
+  Tensor handle = new_node(kind, 0, spec.shape, spec.dtype, !strides.empty());
+  Node* node = handle.node();
   node->strided = !strides.empty();
   std::copy(strides.begin(), strides.end(), node->stride_array());
   node->storage = std::move(storage);

@@ -20,6 +20,15 @@ struct FollowTracked {
   static bool follows(const Node& node) { return node.tracked && node.input_count > 0; }
 };
 
+// A handle that does not count, to what others hold meanwhile.
+struct Borrowed {
+  explicit Borrowed(Node* node) : tensor(Tensor::adopt(node)) {}
+  ~Borrowed() { tensor.release(); }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  Tensor tensor;
+};
+
 std::string describe(const Tensor& t) {
   const Node& node = *t.node();
   std::string text =
@@ -111,7 +120,8 @@ class Reverse {
     if (op.vjp == nullptr)
       throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(Tensor(node))));
     const void* attributes = op.attribute_size == 0 ? nullptr : node->attributes();
-    return op.vjp(attributes, i, g, std::as_const(*node).inputs(), Tensor(node));
+    const Borrowed y(node);
+    return op.vjp(attributes, i, g, std::as_const(*node).inputs(), y.tensor);
   }
 
   static Tensor sum(std::span<const Tensor> terms) {

@@ -21,11 +21,13 @@ class RefCount {
       std::atomic_ref(count_).fetch_add(1, std::memory_order_relaxed);
     }
   }
-  /// Returns whether this was the last reference.
+  /// Returns whether this was the last reference. Of the last one nobody else can take more.
   bool drop() {
     if (alone()) return --count_ == 0;
-    return std::atomic_ref(count_).fetch_sub(1, std::memory_order_acq_rel) == 1;
+    return value() == 1 || std::atomic_ref(count_).fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
+  /// The first reference, to what nobody else knows yet.
+  void start() { count_ = 1; }
 
  private:
   static bool alone() {

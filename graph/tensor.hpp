@@ -38,6 +38,13 @@ class Tensor {
 
   explicit operator bool() const { return node_ != nullptr; }
   Node* node() const { return node_; }
+  /// A handle that takes over a reference, and letting go of one without giving it back.
+  static Tensor adopt(Node* node) noexcept {
+    Tensor handle;
+    handle.node_ = node;
+    return handle;
+  }
+  Node* release() noexcept { return std::exchange(node_, nullptr); }
 
   Shape shape() const;
   std::size_t rank() const;
