@@ -2,8 +2,10 @@
 // printed without being named anywhere else. Types with more to them bring a `hash_member` and a
 // `print_member`.
 #pragma once
+#include <array>
+#include <bit>
 #include <concepts>
-#include <cstring>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -76,7 +78,8 @@ std::string print_member(T value) {
 template <class T>
 bool same_member(const T& a, const T& b) {
   if constexpr (std::floating_point<T>) {
-    return std::memcmp(&a, &b, sizeof(T)) == 0;
+    using Bits = std::array<std::byte, sizeof(T)>;
+    return std::bit_cast<Bits>(a) == std::bit_cast<Bits>(b);
   } else {
     return a == b;
   }

@@ -127,7 +127,7 @@ void Profile::Run::finish() { profile_.runs_.push_back({std::move(plan_), std::m
 
 namespace {
 
-struct Sum {  // over the steps of one label
+struct Total {  // over the steps of one label
   std::string label;
   std::size_t count = 0;
   double seconds = 0, flops = 0, bytes = 0, least_seconds = 0;
@@ -154,7 +154,7 @@ ProfileReport Profile::report() const {
   const MachineCeilings& machine = machine_ceilings();
   ProfileReport report;
   std::unordered_map<std::string, std::size_t> rows;
-  std::vector<Sum> sums;
+  std::vector<Total> sums;
   for (std::size_t p = 0; p < plans.size(); ++p) {
     const auto& [plan, count] = plans[p];
     for (std::size_t s = 0; s < plan->steps.size(); ++s) {
@@ -162,7 +162,7 @@ ProfileReport Profile::report() const {
       std::string label = label_of(step);
       const auto [at, is_new] = rows.try_emplace(label, sums.size());
       if (is_new) sums.emplace_back().label = std::move(label);
-      Sum& sum = sums[at->second];
+      Total& sum = sums[at->second];
       const auto n = static_cast<double>(count);
       const auto bytes = static_cast<double>(step.bytes_read + step.bytes_written);
       sum.count += count;
@@ -176,8 +176,8 @@ ProfileReport Profile::report() const {
   }
 
   const auto of = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
-  std::ranges::stable_sort(sums, std::ranges::greater(), &Sum::seconds);
-  for (Sum& sum : sums) {
+  std::ranges::stable_sort(sums, std::ranges::greater(), &Total::seconds);
+  for (Total& sum : sums) {
     report.steps.push_back({std::move(sum.label), sum.count, 1e3 * sum.seconds,
                             of(1e3 * sum.seconds, report.total_ms), 1e-9 * of(sum.flops, sum.seconds),
                             1e-9 * of(sum.bytes, sum.seconds), 100 * of(sum.least_seconds, sum.seconds)});

@@ -22,9 +22,9 @@ namespace {
 template <class T>
 using Packet = typename Eigen::internal::packet_traits<T>::type;
 template <class T>
-constexpr Index lanes = Eigen::internal::packet_traits<T>::size;
+constexpr Index packet_size = Eigen::internal::packet_traits<T>::size;
 template <class T>
-constexpr Index tile = 2 * lanes<T>;  // positions that are worked on at a time
+constexpr Index two_packets = 2 * packet_size<T>;  // positions that are worked on at a time
 // The running sums of a weight gradient, in rows and columns: as many as stay in registers.
 #if defined(__AVX512F__)
 constexpr Index dot_rows = 4, dot_cols = 6;
@@ -36,7 +36,7 @@ constexpr Index dot_rows = 3, dot_cols = 4;
 // each would take longer than the copy; one of constant size is an instruction.
 template <class T>
 void copy_rows(const T* from, Index from_row, T* to, Index to_row, Index rows, Index count) {
-  in_pieces<std::min<Index>(lanes<T>, 8)>(rows, count, [&]<Index n>(Index i, Index j) {
+  in_pieces<std::min<Index>(packet_size<T>, 8)>(rows, count, [&]<Index n>(Index i, Index j) {
     std::memcpy(to + i * to_row + j, from + i * from_row + j, n * sizeof(T));
   });
 }
@@ -47,7 +47,7 @@ struct Layout : ConvolutionSizes {
   explicit Layout(const ConvolutionSizes& sizes) : ConvolutionSizes(sizes) {}
 
   Index wide() const {  // positions, in whole tiles
-    return (positions + tile<T> - 1) / tile<T> * tile<T>;
+    return (positions + two_packets<T> - 1) / two_packets<T> * two_packets<T>;
   }
   // Where the taps of the first group's weight lie from a position.
   RecycledVector<Index> taps() const {
@@ -66,7 +66,7 @@ struct Layout : ConvolutionSizes {
     }
     return all;
   }
-  Index image_scratch_size() const { return channels * channel + tile<T>; }
+  Index image_scratch_size() const { return channels * channel + two_packets<T>; }
   Index output_scratch_size() const { return outputs * wide(); }
   RecycledVector<T> image_scratch(Index images = 1) const {
     return RecycledVector<T>(static_cast<std::size_t>(images * image_scratch_size()));
@@ -125,12 +125,12 @@ struct Layout : ConvolutionSizes {
 };
 
 // Nearly equal parts of at most `most`.
-struct Part {
+struct Range {
   Index first, size;
 };
-RecycledVector<Part> parts_of(Index total, Index most) {
+RecycledVector<Range> parts_of(Index total, Index most) {
   const Index count = (total + most - 1) / most;
-  RecycledVector<Part> parts;
+  RecycledVector<Range> parts;
   for (Index k = 0; k < count; ++k) {
     const Index first = k * total / count;
     parts.push_back({first, (k + 1) * total / count - first});
@@ -160,8 +160,8 @@ class Product {
         deep_(parts_of(static_cast<Index>(from_.size()), 256)),
         wide_(parts_apart(to_)) {
     packed_.reserve(from_.size() * to_.size());
-    for (const Part& deep : deep_) {
-      for (const Part& wide : wide_) {
+    for (const Range& deep : deep_) {
+      for (const Range& wide : wide_) {
         for (Index d = deep.first; d < deep.first + deep.size; ++d) {
           for (Index m = wide.first; m < wide.first + wide.size; ++m) packed_.push_back(weight(d, m));
         }
@@ -173,14 +173,14 @@ class Product {
   void add_to(T* y, const T* x, Index positions) const { run<true>(y, x, positions); }
 
  private:
-  static constexpr Index widest = 6;              // so that the running sums stay in registers
-  static constexpr Index stretch = 16 * tile<T>;  // so that what is read stays in the cache
+  static constexpr Index widest = 6;                     // so that the running sums stay in registers
+  static constexpr Index stretch = 16 * two_packets<T>;  // so that what is read stays in the cache
 
   // Rows that are worked on at a time, which must not overlap within a tile.
-  static RecycledVector<Part> parts_apart(const RecycledVector<Index>& rows) {
-    RecycledVector<Part> parts;
+  static RecycledVector<Range> parts_apart(const RecycledVector<Index>& rows) {
+    RecycledVector<Range> parts;
     for (auto row = rows.begin(); row != rows.end(); ++row) {
-      const auto clear = [&](Index other) { return std::abs(*row - other) >= tile<T>; };
+      const auto clear = [&](Index other) { return std::abs(*row - other) >= two_packets<T>; };
       if (!parts.empty() && parts.back().size < widest && std::all_of(row - parts.back().size, row, clear)) {
         ++parts.back().size;
       } else {
@@ -192,15 +192,15 @@ class Product {
 
   template <bool gains>
   void run(T* y, const T* x, Index positions) const {
-    for (const Part& deep : deep_) {
+    for (const Range& deep : deep_) {
       for (Index first = 0; first < positions; first += stretch) {
         const Index end = std::min(first + stretch, positions);
-        for (const Part& wide : wide_) {
+        for (const Range& wide : wide_) {
           const T* weight =
               packed_.data() + deep.first * static_cast<Index>(to_.size()) + wide.first * deep.size;
           const Index *from = from_.data() + deep.first, *to = to_.data() + wide.first;
           with_constant<widest>(wide.size, [&]<Index M>() {
-            for (Index p = first; p < end; p += tile<T>) {
+            for (Index p = first; p < end; p += two_packets<T>) {
               if (gains || deep.first > 0) {
                 block<M, true>(weight, deep.size, x + p, from, y + p, to);
               } else {
@@ -219,10 +219,10 @@ class Product {
     Packet<T> left[M], right[M];
     for (Index m = 0; m < M; ++m) {
       left[m] = gains ? ploadu<Packet<T>>(y + to[m]) : pset1<Packet<T>>(T(0));
-      right[m] = gains ? ploadu<Packet<T>>(y + to[m] + lanes<T>) : pset1<Packet<T>>(T(0));
+      right[m] = gains ? ploadu<Packet<T>>(y + to[m] + packet_size<T>) : pset1<Packet<T>>(T(0));
     }
     for (Index d = 0; d < depth; ++d, weight += M) {
-      const auto a = ploadu<Packet<T>>(x + from[d]), b = ploadu<Packet<T>>(x + from[d] + lanes<T>);
+      const auto a = ploadu<Packet<T>>(x + from[d]), b = ploadu<Packet<T>>(x + from[d] + packet_size<T>);
       for (Index m = 0; m < M; ++m) {
         const auto factor = pset1<Packet<T>>(weight[m]);
         left[m] = pmadd(factor, a, left[m]);
@@ -232,13 +232,13 @@ class Product {
     for (Index m = 0; m < M; ++m) {
       T* at = y + to[m];
       pstoreu(at, left[m]);
-      at += lanes<T>;
+      at += packet_size<T>;
       pstoreu(at, right[m]);
     }
   }
 
   RecycledVector<Index> from_, to_;
-  RecycledVector<Part> deep_, wide_;
+  RecycledVector<Range> deep_, wide_;
   RecycledVector<T> packed_;
 };
 
@@ -256,10 +256,10 @@ void add_dots(Index images, const T* dy, Index dy_image, Index dy_row, const T* 
   using namespace Eigen::internal;
   Packet<T> sum[M][N];
   for (Index m = 0; m < M; ++m) {
-    for (Index n = 0; n < N; ++n) sum[m][n] = ploadu<Packet<T>>(sums + m * sums_row + n * lanes<T>);
+    for (Index n = 0; n < N; ++n) sum[m][n] = ploadu<Packet<T>>(sums + m * sums_row + n * packet_size<T>);
   }
   for (; images > 0; --images, dy += dy_image, x += x_image) {
-    for (Index p = 0; p < positions; p += lanes<T>) {
+    for (Index p = 0; p < positions; p += packet_size<T>) {
       Packet<T> a[M];
       for (Index m = 0; m < M; ++m) a[m] = ploadu<Packet<T>>(dy + m * dy_row + p);
       for (Index n = 0; n < N; ++n) {
@@ -269,7 +269,7 @@ void add_dots(Index images, const T* dy, Index dy_image, Index dy_row, const T* 
     }
   }
   for (Index m = 0; m < M; ++m) {
-    for (Index n = 0; n < N; ++n) pstoreu(sums + m * sums_row + n * lanes<T>, sum[m][n]);
+    for (Index n = 0; n < N; ++n) pstoreu(sums + m * sums_row + n * packet_size<T>, sum[m][n]);
   }
 }
 
@@ -278,9 +278,9 @@ void add_weight_gradient(const ConvolutionSizes& sizes, Index images, const T* d
   const Layout<T> g(sizes);
   constexpr Index stretch = 512;  // positions at a time, of one image or of several: they stay in the cache
   const RecycledVector<Index> taps = g.taps();
-  const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide(), sums_row = k * lanes<T>;
+  const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide(), sums_row = k * packet_size<T>;
   const Index together = std::clamp<Index>(stretch / g.positions, 1, images);
-  const RecycledVector<Part> output_parts = parts_of(o, dot_rows), tap_parts = parts_of(k, dot_cols);
+  const RecycledVector<Range> output_parts = parts_of(o, dot_rows), tap_parts = parts_of(k, dot_cols);
   RecycledVector<T> sums(static_cast<std::size_t>(g.outputs * sums_row));  // a packet for each element
   RecycledVector<T> spread = g.image_scratch(together), wide = g.output_scratch(together);
   const Index spread_image = g.image_scratch_size(), wide_image = g.output_scratch_size();
@@ -294,14 +294,14 @@ void add_weight_gradient(const ConvolutionSizes& sizes, Index images, const T* d
       for (Index p = 0; p < g.positions; p += stretch) {
         const T* from = spread.data() + group * g.group_channels() * g.channel + p;
         const Index run = std::min(stretch, g.positions - p);
-        for (const Part& rows : output_parts) {
+        for (const Range& rows : output_parts) {
           const Index m = group * o + rows.first;
-          for (const Part& columns : tap_parts) {
+          for (const Range& columns : tap_parts) {
             with_constant<dot_rows>(rows.size, [&]<Index M>() {
               with_constant<dot_cols>(columns.size, [&]<Index N>() {
                 add_dots<M, N>(count, wide.data() + m * wide_row + p, wide_image, wide_row, from,
                                spread_image, taps.data() + columns.first, run,
-                               sums.data() + m * sums_row + columns.first * lanes<T>, sums_row);
+                               sums.data() + m * sums_row + columns.first * packet_size<T>, sums_row);
               });
             });
           }
@@ -310,7 +310,7 @@ void add_weight_gradient(const ConvolutionSizes& sizes, Index images, const T* d
     }
   }
   for (Index j = 0; j < g.outputs * k; ++j) {
-    dw[j] += Eigen::internal::predux(Eigen::internal::ploadu<Packet<T>>(sums.data() + j * lanes<T>));
+    dw[j] += Eigen::internal::predux(Eigen::internal::ploadu<Packet<T>>(sums.data() + j * packet_size<T>));
   }
 }
 
