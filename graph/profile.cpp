@@ -26,16 +26,6 @@ double seconds(Profile::Clock::duration time) { return std::chrono::duration<dou
 
 // ---- The machine
 
-#if defined(__AVX512F__)
-constexpr int vector_bytes = 64;
-#elif defined(__AVX__)
-constexpr int vector_bytes = 32;
-#else
-constexpr int vector_bytes = 16;
-#endif
-using Vector __attribute__((vector_size(vector_bytes))) = float;
-constexpr int lanes = vector_bytes / sizeof(float);
-
 // The best of several, for others may be using the machine.
 template <class F>
 double least_seconds(int times, const F& f) {
@@ -50,7 +40,15 @@ double least_seconds(int times, const F& f) {
 
 // Independent sums, enough of them to hide the latency of each; the compiler makes it fused operations.
 double measure_gflops() {
-  constexpr int chains = 12, rounds = 1 << 19;
+#if defined(__AVX512F__)
+  constexpr int bytes = 64;
+#elif defined(__AVX__)
+  constexpr int bytes = 32;
+#else
+  constexpr int bytes = 16;
+#endif
+  using Vector __attribute__((vector_size(bytes))) = float;
+  constexpr int lanes = bytes / sizeof(float), chains = 12, rounds = 1 << 19;
   Vector sums[chains] = {};
   const volatile float factor = 0.5F;  // not known to the compiler
   const Vector a = factor - Vector{}, b = a + 1;

@@ -10,21 +10,13 @@
 
 #include "catch.hpp"
 #include "gradcheck_matcher.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using Doubles = std::vector<double>;
-constexpr DType f64 = DType::float64;
-
 std::size_t count_nodes(const Tensor& y) { return topological_order<FollowAll>(std::span(&y, 1)).size(); }
-
-void check_values(const Tensor& found, const Doubles& expected) {
-  const Doubles values = found.to_vector<double>();
-  REQUIRE(values.size() == expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i) CHECK(values[i] == Approx(expected[i]).margin(1e-12));
-}
 
 TEST_CASE("the gradient of a line", "[gradients]") {
   const Tensor x = constant({1, 2, 3}), w = variable({0.5}), b = variable({1});

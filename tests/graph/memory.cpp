@@ -20,7 +20,7 @@ Tensor evaluated(const Tensor& tensor) {
   return tensor;
 }
 
-Tensor uniform(const Shape& shape, std::uint64_t seed = 1, double low = 0, double high = 1) {
+Tensor numbers_of(const Shape& shape, std::uint64_t seed = 1, double low = 0, double high = 1) {
   Generator generator(seed);
   return evaluated(random_uniform(shape, generator, low, high));
 }
@@ -37,10 +37,11 @@ std::size_t peak(std::span<const Tensor> tensors) {
 struct Mlp {
   static constexpr std::size_t layer = 64 * 256 * sizeof(float);
   std::vector<Tensor> weights;
-  Tensor x = uniform({256, 64}, 99);
+  Tensor x = numbers_of({256, 64}, 99);
 
   explicit Mlp(std::size_t layers) {
-    for (std::size_t k = 0; k < layers; ++k) weights.push_back(variable_of(uniform({64, 64}, k, -0.2, 0.2)));
+    for (std::size_t k = 0; k < layers; ++k)
+      weights.push_back(variable_of(numbers_of({64, 64}, k, -0.2, 0.2)));
   }
   static Tensor variable_of(const Tensor& values) {
     return make_leaf(variable_leaf, values.node()->spec(), values.node()->storage, values.node()->data, {});
@@ -144,8 +145,8 @@ TEST_CASE("a budget that is too small is no error: it takes the least there is",
 TEST_CASE("without memory to spare a chain of n layers takes that of two roots of n", "[memory]") {
   for (const std::size_t root : {4U, 8U, 12U}) {
     std::vector<Tensor> weights;
-    Tensor y = uniform({1, 4});
-    for (std::size_t k = 0; k < root * root; ++k) weights.push_back(Mlp::variable_of(uniform({4, 4}, k)));
+    Tensor y = numbers_of({1, 4});
+    for (std::size_t k = 0; k < root * root; ++k) weights.push_back(Mlp::variable_of(numbers_of({4, 4}, k)));
     for (const Tensor& w : weights) y = tanh(matmul(y, w));
     std::vector<Tensor> all{sum(y)};
     y = {};
@@ -178,12 +179,12 @@ TEST_CASE("budgets nest, and a plan is kept for each", "[memory]") {
 
 TEST_CASE("what is kept is a minimum cut", "[memory]") {
   // Four times a column and a row, made by kernels, become 64 KiB that a kernel reads: keep the former.
-  const Tensor x = uniform({256, 3}), y = uniform({3, 64}), w = Mlp::variable_of(uniform({64, 1}));
+  const Tensor x = numbers_of({256, 3}), y = numbers_of({3, 64}), w = Mlp::variable_of(numbers_of({64, 1}));
   std::vector<Tensor> variables{w};
   Tensor loss;
   for (std::uint64_t k = 0; k < 4; ++k) {
-    variables.push_back(Mlp::variable_of(uniform({3, 1}, 10 + k)));
-    variables.push_back(Mlp::variable_of(uniform({1, 3}, 20 + k)));
+    variables.push_back(Mlp::variable_of(numbers_of({3, 1}, 10 + k)));
+    variables.push_back(Mlp::variable_of(numbers_of({1, 3}, 20 + k)));
     const Tensor wide = tanh(matmul(x, variables.end()[-2]) + matmul(variables.end()[-1], y));
     const Tensor term = sum(square(matmul(wide, w)));
     loss = loss ? loss + term : term;
@@ -268,7 +269,7 @@ struct Block : nn::Module {
 };
 
 TEST_CASE("training within a budget takes the same steps, compiled too", "[memory]") {
-  const Tensor x = uniform({4, 8, 16});
+  const Tensor x = numbers_of({4, 8, 16});
   enum class How { plain, compiled, checkpoints };
   const auto trained = [&](How how) {
     nn::manual_seed(3);

@@ -22,9 +22,9 @@ namespace {
 using Floats = std::vector<float>;
 
 // A graph made by chance, always the same for a seed.
-class RandomGraph {
+class SmallGraph {
  public:
-  RandomGraph(std::uint64_t seed, DType dtype) : random_(seed), dtype_(dtype) {
+  SmallGraph(std::uint64_t seed, DType dtype) : random_(seed), dtype_(dtype) {
     for (const Shape& shape : {Shape{3, 4}, Shape{4}, Shape{3, 1}, Shape{}, Shape{2, 3, 4}, Shape{4, 3}}) {
       Generator generator(seed);
       const Tensor values = random_uniform(shape, generator, 0.5, 1.5, dtype);
@@ -124,9 +124,9 @@ class RandomGraph {
   std::vector<Tensor> leaves_, tensors_, held_;
 };
 
-std::vector<std::vector<double>> run(std::uint64_t seed, DType dtype, const Passes& passes) {
+std::vector<std::vector<double>> results_of(std::uint64_t seed, DType dtype, const Passes& passes) {
   const WithPasses with(passes);
-  RandomGraph graph(seed, dtype);
+  SmallGraph graph(seed, dtype);
   std::vector<Tensor> results = graph.build();
   results.insert(results.end(), graph.held().begin(), graph.held().end());
   eval(std::span<const Tensor>(results));
@@ -140,13 +140,13 @@ TEST_CASE("results are the same bit for bit whichever passes are on", "[plan]") 
   off.simplify = off.order = off.fuse = off.reuse = off.cache = false;
   for (const DType dtype : {DType::float32, DType::float64}) {
     for (std::uint64_t seed = 0; seed < 150; ++seed) {
-      const auto expected = run(seed, dtype, off);
+      const auto expected = results_of(seed, dtype, off);
       for (unsigned bits = 1; bits < 32; ++bits) {
         Passes passes;
         passes.simplify = (bits & 1U) != 0, passes.fuse = (bits & 2U) != 0;
         passes.reuse = (bits & 4U) != 0, passes.cache = (bits & 8U) != 0;
         passes.order = (bits & 16U) != 0;
-        const auto found = run(seed, dtype, passes);
+        const auto found = results_of(seed, dtype, passes);
         REQUIRE(found.size() == expected.size());
         for (std::size_t i = 0; i < found.size(); ++i) {
           INFO(fmt::format("seed {}, passes {:05b}, {}, result {}: {} and {}", seed, bits, name_of(dtype), i,

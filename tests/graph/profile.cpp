@@ -18,14 +18,14 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-Tensor weights(const Shape& shape) {
+Tensor ones_of(const Shape& shape) {
   return variable(std::vector<float>(static_cast<std::size_t>(numel(shape)), 1), shape);
 }
 
 // a, then b and c of it, then d of both: four products, four steps.
 Tensor diamond(Index n) {
-  const Tensor x = weights({n, n}), a = matmul(x, weights({n, n}));
-  return matmul(matmul(a, weights({n, n})), matmul(a, x));
+  const Tensor x = ones_of({n, n}), a = matmul(x, ones_of({n, n}));
+  return matmul(matmul(a, ones_of({n, n})), matmul(a, x));
 }
 
 std::size_t count(const ProfileReport& report) {
@@ -69,7 +69,7 @@ TEST_CASE("every step that ran is counted, and shares add up", "[profile]") {
 
 TEST_CASE("a chain is its own critical path", "[profile]") {
   const Profile profile;
-  eval(sum(exp(matmul(weights({8, 8}), weights({8, 8}))), {0}));
+  eval(sum(exp(matmul(ones_of({8, 8}), ones_of({8, 8}))), {0}));
   const ProfileReport report = profile.report();
   CHECK(count(report) == 2);
   CHECK(report.critical_share == Approx(1));
@@ -81,13 +81,13 @@ TEST_CASE("the innermost profile of the thread that runs is the one that counts"
   outer.emplace();
   {
     const Profile inner;
-    eval(exp(weights({3})));
+    eval(exp(ones_of({3})));
     CHECK(count(inner.report()) == 1);
     CHECK(count(outer->report()) == 0);
   }
-  std::thread([] { eval(exp(weights({3}))); }).join();
+  std::thread([] { eval(exp(ones_of({3}))); }).join();
   CHECK(count(outer->report()) == 0);
-  eval(exp(weights({3})));
+  eval(exp(ones_of({3})));
   CHECK(count(outer->report()) == 1);
   outer.reset();
   CHECK(Profile::current() == nullptr);
@@ -98,7 +98,7 @@ TEST_CASE("a plan that fails is not counted, and the profile goes on", "[profile
   const Tensor labels = constant(std::vector<Index>{7}, {1});
   CHECK_THROWS_AS(eval(one_hot(labels + 0, 3)), ValueError);
   CHECK(count(profile.report()) == 0);
-  eval(exp(weights({3})));
+  eval(exp(ones_of({3})));
   CHECK(count(profile.report()) == 1);
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("a trace has one event for each step that ran", "[profile]") {
   const std::string path = std::filesystem::temp_directory_path() / "gradweave_test_trace.json";
   const Profile profile;
   eval(diamond(8));
-  eval(exp(weights({3})));
+  eval(exp(ones_of({3})));
 #ifdef GRADWEAVE_HAS_JSON
   profile.write_trace(path);
   std::ifstream file(path);

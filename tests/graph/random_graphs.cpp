@@ -22,7 +22,7 @@ namespace {
 
 using Values = std::vector<std::vector<double>>;
 
-Values values_of(std::span<const Tensor> tensors) {
+Values doubles_of(std::span<const Tensor> tensors) {
   Values all;
   for (const Tensor& tensor : tensors) all.push_back(tensor.to_vector<double>());
   return all;
@@ -233,7 +233,7 @@ Values run(std::uint64_t seed, DType dtype, const Passes& passes, std::uint64_t 
   const std::vector<Tensor> on = more_leaves(data, dtype);
   const std::vector<Tensor> results = RandomGraph(seed, 25)(on);
   eval(std::span<const Tensor>(results));
-  return values_of(results);
+  return doubles_of(results);
 }
 
 constexpr Passes none{.simplify = false, .order = false, .fuse = false, .reuse = false, .cache = false};
@@ -288,10 +288,10 @@ TEST_CASE("random graphs: states updated in place, with values of before that so
         states.clear();
         evaluate(std::span<const Tensor>(next), history);
         for (const Tensor& tensor : next) states.push_back(variable(tensor));
-        held_values.push_back(values_of(held));
+        held_values.push_back(doubles_of(held));
       }
-      held_values.push_back(values_of(held));
-      return values_of(states);
+      held_values.push_back(doubles_of(held));
+      return doubles_of(states);
     };
     std::vector<Values> held, expected_held;
     const Values expected = walk(none, History::keep, expected_held);
@@ -315,12 +315,12 @@ TEST_CASE("random graphs: compiled, on new arguments, results and arguments held
     for (std::uint64_t step = 0; step < 4; ++step) {
       const std::vector<Tensor> on = leaves(seed + step, DType::float32);
       std::vector<Tensor> results = compiled(on[0], on[4], on[7]);
-      expected.push_back(values_of(function(on[0], on[4], on[7])));
-      REQUIRE(difference(expected.back(), values_of(results)) == -1);
+      expected.push_back(doubles_of(function(on[0], on[4], on[7])));
+      REQUIRE(difference(expected.back(), doubles_of(results)) == -1);
       if (step % 2 == 0) held.push_back(std::move(results));
     }
-    REQUIRE(difference(expected[0], values_of(held[0])) == -1);
-    REQUIRE(difference(expected[2], values_of(held[1])) == -1);
+    REQUIRE(difference(expected[0], doubles_of(held[0])) == -1);
+    REQUIRE(difference(expected[2], doubles_of(held[1])) == -1);
     CHECK(compiled.programs() == 1);
   }
 }
@@ -509,7 +509,7 @@ TEST_CASE("random graphs: trained, whatever somebody holds", "[plan][random]") {
       REQUIRE(difference(plain.seen[k], watched.seen[k]) == -1);
       REQUIRE(difference(plain.seen[k], compiled.seen[k]) == -1);
     }
-    REQUIRE(difference(values_of(plain.held), values_of(watched.held)) == -1);
+    REQUIRE(difference(doubles_of(plain.held), doubles_of(watched.held)) == -1);
   }
 }
 

@@ -8,12 +8,11 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 using namespace gradweave;
 
 namespace {
-
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 
 TEST_CASE("Dense: row = to, column = from", "[nn][layers]") {
   nn::Dense layer(2, 3);

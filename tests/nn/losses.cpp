@@ -9,13 +9,13 @@
 
 #include "catch.hpp"
 #include "gradcheck_matcher.hpp"
+#include "support.hpp"
 
 using namespace gradweave;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-constexpr DType f64 = DType::float64;
 Tensor labels(const std::vector<Index>& values) { return constant(values); }
 
 TEST_CASE("mse_loss", "[nn][losses]") {

@@ -10,6 +10,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 using namespace gradweave;
 using Catch::Matchers::ContainsSubstring;
@@ -36,7 +37,6 @@ std::vector<std::string> names_of(const nn::Module& module) {
   return names;
 }
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 std::string what_of(auto&& f) {
   try {
     f();

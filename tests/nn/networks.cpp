@@ -6,20 +6,11 @@
 
 #include "gradcheck_matcher.hpp"
 #include "pattern.hpp"
+#include "support.hpp"
 
 using namespace gradweave;
 
 namespace {
-
-using Doubles = std::vector<double>;
-constexpr DType f64 = DType::float64;
-
-void check_values(const Tensor& found, const Doubles& expected) {
-  const Doubles values = found.to_vector<double>();
-  REQUIRE(values.size() == expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i)
-    CHECK(values[i] == Approx(expected[i]).epsilon(1e-7).margin(1e-10));
-}
 
 // Every parameter set to the pattern that the reference was computed with.
 void fill_parameters(const nn::Module& module, double scale) {

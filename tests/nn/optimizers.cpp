@@ -16,13 +16,13 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 using namespace gradweave;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-constexpr DType f64 = DType::float64;
 nn::Parameter scalar(double value) { return {"p", constant(value, f64)}; }
 
 // The values that a parameter takes when these gradients arrive one after another.

@@ -10,13 +10,11 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
 
-constexpr DType f32 = DType::float32, f64 = DType::float64, i64 = DType::int64;
-constexpr double inf = std::numeric_limits<double>::infinity();
-const double nan = std::nan("");
 using Numbers = std::vector<double>;
 using Function = Tensor (*)(const Operand&);
 

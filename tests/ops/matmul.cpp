@@ -8,6 +8,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
@@ -92,7 +93,6 @@ TEST_CASE("operands that repeat along an axis", "[matmul]") {
 
 // ---- Products that one can work out by hand, and NumPy's rules for vectors and batches.
 
-constexpr DType f64 = DType::float64, i64 = DType::int64;
 using Floats = std::vector<float>;
 
 TEST_CASE("the product of two matrices", "[ops][matmul]") {

@@ -7,19 +7,10 @@
 
 #include "gradcheck_matcher.hpp"
 #include "pattern.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
-
-using Doubles = std::vector<double>;
-constexpr DType f64 = DType::float64;
-
-void check_values(const Tensor& found, const Doubles& expected, double tolerance = 1e-8) {
-  const Doubles values = found.to_vector<double>();
-  REQUIRE(values.size() == expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i)
-    CHECK(values[i] == Approx(expected[i]).epsilon(tolerance).margin(1e-12));
-}
 
 TEST_CASE("gelu in both forms, and silu", "[activation]") {
   const Tensor x = constant({-3, -1, -0.25, 0, 0.5, 2, 10}, f64);
