@@ -171,7 +171,7 @@ void run(const Options& options) {
   fmt::print("test accuracy: {:.1f} %\n", 100 * matrix.accuracy());
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   Options options;
   CLI::App app("Learns handwritten digits.");
   app.option_defaults()->always_capture_default();
@@ -197,10 +197,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "How many compute; the numbers do not depend on it")
       ->check(CLI::Range(1, 1024));
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "digits: {}\n", error.what());
-    return 1;
-  }
+  run(options);
+} catch (const std::exception& error) {
+  fmt::print(stderr, "digits: {}\n", error.what());
+  return 1;
 }

@@ -135,7 +135,7 @@ class Workers {
     int asleep = 0;
     {
       const std::lock_guard lock(mutex_);
-      while (count_ < helpers && start(static_cast<std::size_t>(count_ + 1))) ++count_;
+      while (count_ < helpers && start(static_cast<std::size_t>(count_) + 1)) ++count_;
       job_ = &job;
       wanted_ = helpers;
       posted_.fetch_add(1, std::memory_order_release);
