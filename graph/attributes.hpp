@@ -77,7 +77,7 @@ std::string print_member(T value) {
 // The same to the last bit: 0 and -0 are two attributes, and one that is not a number equals itself.
 template <class T>
 bool same_member(const T& a, const T& b) {
-  if constexpr (std::floating_point<T>) {
+  if constexpr (std::same_as<T, float> || std::same_as<T, double>) {
     using Bits = std::array<std::byte, sizeof(T)>;
     return std::bit_cast<Bits>(a) == std::bit_cast<Bits>(b);
   } else {

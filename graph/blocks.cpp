@@ -9,6 +9,8 @@
 namespace gradweave {
 namespace {
 
+constexpr Index line_bytes = 64;  // of a cache
+
 template <class Word>
 void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index count, Word* to) {
   // Axes that are walked as one: long runs, and few of them.
@@ -208,7 +210,7 @@ void Blocks::finish(Index count) {
   find_streams();
   // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
   // first cache, and for what comes from memory to come bit by bit.
-  constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = 64;
+  constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = line_bytes;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   const bool alone = instructions_.size() == 1 && streams_.empty();
   block_ = static_cast<Index>(std::clamp<std::size_t>(fitting, 128, alone ? 4096 : 512));
@@ -221,7 +223,7 @@ void Blocks::finish(Index count) {
   block_ = std::min(block_, std::max<Index>(count, 1));
   const auto parts = static_cast<Index>(instructions_.size());
   for (Stream& stream : streams_) {
-    const Index lines = block_ * places_[operands_[stream.operand]].step / static_cast<Index>(line);
+    const Index lines = block_ * places_[operands_[stream.operand]].step / line_bytes;
     stream.share = (lines + parts - 1) / parts;
   }
   // One line more than fits a power of two: registers that begin at the same place of a page evict one
@@ -324,14 +326,14 @@ void Blocks::join(const void* x, const Position& position, Index count, std::byt
 // it as the instructions take, and is never asked for too much at once. Inline, for GCC drops calls of
 // functions that do nothing else.
 [[gnu::always_inline]] inline void Blocks::fetch_ahead(Index first, std::ptrdiff_t instruction) const {
-  constexpr Index line = 64;
   for (const Stream& stream : streams_) {
     const Place& place = entries_[stream.operand];
     const auto* data = static_cast<const std::byte*>(addresses_[stream.operand]) + first * place.step;
-    const Index lines = std::min(block_, count_ - first) * place.step / line;
+    const Index lines = std::min(block_, count_ - first) * place.step / line_bytes;
     const Index end = std::min(stream.share * (instruction + 1), lines);
     for (Index i = stream.share * instruction; i < end; ++i) {
-      stream.written ? __builtin_prefetch(data + i * line, 1) : __builtin_prefetch(data + i * line, 0);
+      stream.written ? __builtin_prefetch(data + i * line_bytes, 1)
+                     : __builtin_prefetch(data + i * line_bytes, 0);
     }
   }
 }

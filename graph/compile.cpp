@@ -44,7 +44,7 @@ const Tensor& Capture::read(Tensor& place) {
 }
 bool Capture::is_updated(const Tensor& place) const {
   const auto at = by_place_.find(&place);
-  return at != by_place_.end() && at->second->next;
+  return at != by_place_.end() && at->second != nullptr && at->second->next;
 }
 bool Capture::changes(const Node* node) const {
   return std::ranges::find(arguments_, node, &Tensor::node) != arguments_.end() ||

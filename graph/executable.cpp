@@ -11,7 +11,7 @@ Index Executable::threads() const { return worth > 1 ? std::min<Index>(worth, ge
 
 namespace {
 
-// The largest piece, at most `most`, of which all threads get as many.
+// The size of nearly equal pieces of at most `most`, of which each thread gets as few as can be.
 Index even_piece(Index length, Index most, Index threads) {
   const Index rounds = (length - 1) / most / threads + 1;
   return (length - 1) / (rounds * threads) + 1;
@@ -34,7 +34,7 @@ void Executable::run(std::byte* scratch) {
   const Index length = lead != nullptr ? rows : count, sharing = threads();
   if (sharing > 1 && part_columns > 0) {
     const Index parts = (width - 1) / part_columns + 1;
-    share_out(width, even_piece(parts, parts, sharing) * part_columns,
+    share_out(width, ((parts - 1) / sharing + 1) * part_columns,
               [&](Index begin, Index end, std::byte* own) { run_columns(begin, end, own); });
   } else if (sharing > 1) {
     share_out(length, lead != nullptr ? even_piece(length, part, sharing) : part,

@@ -48,17 +48,17 @@ std::atomic<int>& thread_count() {
 // What one call of `run_blocks` has to do.
 class Job {
  public:
-  Job(Index count, Index grain, void (*f)(void*, Index, Index), void* context)
-      : count_(count), grain_(grain), blocks_((count - 1) / grain + 1), f_(f), context_(context) {}
-  Index blocks() const { return blocks_; }
-
-  void divide(int threads) {
-    shares_ = std::min<std::size_t>(static_cast<std::size_t>(threads), most_shares);
-    const auto n = static_cast<Index>(shares_);
+  Job(Index count, Index grain, int threads, void (*f)(void*, Index, Index), void* context)
+      : count_(count),
+        grain_(grain),
+        f_(f),
+        context_(context),
+        shares_(std::min<std::size_t>(static_cast<std::size_t>(threads), most_shares)) {
+    const Index blocks = (count - 1) / grain + 1, n = static_cast<Index>(shares_);
     for (Index k = 0; k < n; ++k) {
       Share& share = share_[static_cast<std::size_t>(k)];
-      share.next = blocks_ * k / n;
-      share.end = blocks_ * (k + 1) / n;
+      share.next = blocks * k / n;
+      share.end = blocks * (k + 1) / n;
     }
   }
   // Does the blocks of its share, then what others have not begun of theirs. A thread that has the same share
@@ -90,12 +90,12 @@ class Job {
     }
   }
 
-  const Index count_, grain_, blocks_;
+  static constexpr std::size_t most_shares = 64;
+  const Index count_, grain_;
   void (*const f_)(void*, Index, Index);
   void* const context_;
-  static constexpr std::size_t most_shares = 64;
+  const std::size_t shares_;
   std::array<Share, most_shares> share_;
-  std::size_t shares_ = 0;
   std::mutex failing_;
   std::atomic<Index> failed_ = std::numeric_limits<Index>::max();
   std::exception_ptr error_;
@@ -131,7 +131,6 @@ class Workers {
   bool help(Job& job, int helpers) {
     const std::unique_lock mine(taken_, std::try_to_lock);
     if (!mine) return false;
-    job.divide(helpers + 1);
     int asleep = 0;
     {
       const std::lock_guard lock(mutex_);
@@ -228,10 +227,10 @@ void set_num_threads(int count) {
 
 void detail::run_blocks(Index count, Index grain, void (*f)(void*, Index, Index), void* context) {
   grain = std::max<Index>(grain, 1);
-  if (!inside_blocks) {
-    Job job(count, grain, f, context);
-    const auto threads = static_cast<int>(std::min<Index>(get_num_threads(), job.blocks()));
-    if (threads > 1 && workers().help(job, threads - 1)) return job.rethrow();
+  const auto threads = static_cast<int>(std::min<Index>(get_num_threads(), (count - 1) / grain + 1));
+  if (threads > 1 && !inside_blocks) {
+    Job job(count, grain, threads, f, context);
+    if (workers().help(job, threads - 1)) return job.rethrow();
   }
   for (Index first = 0; first < count; first += std::min(grain, count - first))
     f(context, first, first + std::min(grain, count - first));

@@ -20,7 +20,7 @@ void run_blocks(Index count, Index grain, void (*f)(void*, Index first, Index la
 }
 
 /// Calls f(first, last) for the blocks [0, grain), [grain, 2 grain), ... of [0, count), on several threads at
-/// once, and returns when all are done. A block should be worth waking a thread for: about 20 us or more. A
+/// once, and returns when all are done. A block should be worth waking a thread for: about 10 us or more. A
 /// single block runs on the caller, as does everything inside of `f` and what is asked for while another user
 /// thread has the workers. Throws what `f` throws: of several errors, the one of the earliest block.
 template <class F>

@@ -174,11 +174,13 @@ void reduce_rows(const typename Monoid::Value* x, Index rows, Index stride, Inde
   }
 }
 
-// The same of all columns, on several threads when there are many elements.
+// The same of all columns, some for each thread when there are many elements: no fewer than a few cache lines
+// of each row.
 template <class Monoid>
 void reduce_columns(const typename Monoid::Value* x, Index rows, Index width, typename Monoid::Value* y) {
-  constexpr Index least = 64;  // columns: a few whole cache lines of each row
-  parallel_for(width, std::max(worth_a_thread / rows, least), [&](Index begin, Index end) {
+  constexpr Index least = 64;
+  const Index share = (width - 1) / get_num_threads() + 1;
+  parallel_for(width, std::max({worth_a_thread / rows, share, least}), [&](Index begin, Index end) {
     reduce_rows<Monoid>(x + begin, rows, width, end - begin, y + begin);
   });
 }
@@ -228,7 +230,9 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
                                    [](const Group& g) { return g.reduced; });
     detail::Room<Value> next = last ? detail::Room<Value>() : detail::Room<Value>(outer * width);
     Value* into = last ? y : next.data();
-    parallel_for(outer, std::max<Index>(detail::worth_a_thread / (size * width), 1),
+    // A few large ones are shared out one by one.
+    const bool few = outer < get_num_threads() && size * width > detail::worth_a_thread;
+    parallel_for(outer, few ? outer : std::max<Index>(detail::worth_a_thread / (size * width), 1),
                  [&](Index begin, Index end) {
                    for (Index o = begin; o < end; ++o) {
                      if (width == 1) {

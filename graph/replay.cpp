@@ -18,12 +18,12 @@ Replay::Replay(std::span<Node* const> arguments, std::span<const Tensor> results
   plan_ = std::make_unique<Plan>(snapshot, *structure_);
 
   for (const Node* node : snapshot.nodes) origins_.push_back({node->place, node->where});
-  // What the plan reads: from the first of the cells that holds it, else from an argument.
   const auto source_of = [&](const Node* node) -> Source* {
     const std::uint32_t number = node == nullptr ? Snapshot::none : snapshot.number_of(node);
     const bool is_input = number != Snapshot::none && number >= Snapshot::first_input;
     return is_input ? &sources_[number - Snapshot::first_input] : nullptr;
   };
+  // From the first of the cells that hold it, else from the first of such arguments.
   sources_.assign(snapshot.inputs.size(), {From::constant, none, none});
   for (std::size_t i = arguments.size(); i-- > 0;) {
     if (Source* source = source_of(arguments[i])) *source = {From::argument, i, i};

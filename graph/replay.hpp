@@ -34,7 +34,7 @@ class Replay {
   struct Source {
     From from;
     std::size_t number;
-    std::size_t argument;  // that a cell is, too; or none
+    std::size_t argument;  // that it is, for a cell too; or none
   };
   struct State {
     Tensor* tensor;

@@ -31,7 +31,7 @@ struct alignas(16) Slab {
 struct Shared {
   std::mutex mutex;
   Slab* slabs = nullptr;
-  std::array<FreeBlock*, SmallBlocks::largest / 16 + 1> left{};  // by threads to others
+  SmallBlocks::Lists left{};  // by threads to others
 };
 constinit Shared shared;
 

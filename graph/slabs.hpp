@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <new>
 #include <utility>
 
 namespace gradweave {
@@ -20,6 +21,8 @@ class SmallBlocks {
   static constexpr std::size_t largest = 128;  ///< bytes of a block
   /// What a block of `bytes` takes: a multiple of 16. All below want such.
   static constexpr std::size_t rounded(std::size_t bytes) { return bytes == 0 ? 16 : (bytes + 15) / 16 * 16; }
+
+  using Lists = std::array<FreeBlock*, largest / 16 + 1>;  ///< number i: blocks of 16 i bytes
 
   /// Null when there is none.
   void* take(std::size_t bytes) {
@@ -40,14 +43,15 @@ class SmallBlocks {
   }
   /// Leaves a block to all threads.
   static void leave(void* block, std::size_t bytes) noexcept;
-  /// Leaves all; what is more than `most` bytes goes to the system first, as in `give_back`.
+  /// Leaves all to other threads; of more than `most` bytes, slabs of which nothing is in use go to the
+  /// system.
   void leave_all(std::size_t most) noexcept;
   /// Takes all that threads left, and returns the slabs of which nothing is in use to the system.
   void give_back() noexcept;
 
  private:
   void give_back_slabs() noexcept;
-  std::array<FreeBlock*, largest / 16 + 1> unused_;  // number i: blocks of 16 i bytes
+  Lists unused_;
   std::size_t bytes_;
 };
 

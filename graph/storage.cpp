@@ -17,19 +17,17 @@ namespace {
 
 constexpr std::size_t alignment = 64;
 
-// Classes of size: four to a doubling, so that at most a quarter is wasted.
+// Classes of size: four to a doubling, so that at most a fifth is wasted.
 struct SizeClass {
   static constexpr std::size_t count = 256;
   std::size_t index;
   std::size_t bytes;
 
   explicit SizeClass(std::size_t least) {
-    const auto log2 =
-        static_cast<std::size_t>(std::bit_width(least - 1)) - 1;  // 2^log2 < least <= 2^(log2+1)
-    const std::size_t quarter = (std::size_t{1} << log2) / 4;
-    const std::size_t steps = (least - 1 - 4 * quarter) / quarter;
-    index = 4 * log2 + steps;
-    bytes = (5 + steps) * quarter;
+    const auto shift = static_cast<std::size_t>(std::bit_width(least - 1)) - 3;
+    const std::size_t steps = (least - 1) >> shift;  // 4 to 7
+    index = 4 * shift + steps;
+    bytes = (steps + 1) << shift;
   }
 };
 
@@ -91,23 +89,23 @@ struct Pool {
   LargeBlocks large;
   std::size_t used;
   std::size_t peak;
-  bool registered;  // for the end of the thread
-  bool ended;       // handles in static objects are released after the pool of their thread is gone
+  bool open;   // to keep blocks: until then nobody would give them back at the end of the thread
+  bool ended;  // handles in static objects are released after the pool of their thread is gone
 
   void count(std::size_t bytes) {
     used += bytes;
     if (used > peak) peak = used;
   }
-  bool is_open() const { return registered && !ended; }
-  std::size_t most_large() const { return is_open() ? peak : 0; }
+  std::size_t most_large() const { return open ? peak : 0; }
   std::size_t most_small() const {
     constexpr std::size_t some_slabs = std::size_t{256} * 1024;
-    return is_open() ? peak + some_slabs : 0;
+    return open ? peak + some_slabs : 0;
   }
   void end() {
     constexpr std::size_t much = std::size_t{1} << 20U;
     large.give_back();
     small.leave_all(much);
+    open = false;
     ended = true;
   }
 };
@@ -142,7 +140,7 @@ struct ThreadEnd {
 void register_for_thread_end() {
   thread_local ThreadEnd end;
   static_cast<void>(end);
-  pool.registered = true;
+  pool.open = !pool.ended;
 }
 
 // What comes seldom stands apart, so that the rest needs no stack.
@@ -150,7 +148,7 @@ void register_for_thread_end() {
   throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }
 
-[[gnu::noinline]] void* new_small(std::size_t bytes) {
+[[gnu::noinline]] void* new_small(std::size_t bytes) {  // rounded
   register_for_thread_end();
   if (!pool.small.fetch(bytes)) out_of_memory(bytes);
   void* block = pool.small.take(bytes);
@@ -168,12 +166,12 @@ void register_for_thread_end() {
 }
 
 [[gnu::noinline]] void keep_or_leave(void* block, std::size_t bytes) {
-  if (!pool.registered) register_for_thread_end();
+  if (!pool.open) register_for_thread_end();
   if (!pool.small.keep(block, bytes, pool.most_small())) SmallBlocks::leave(block, bytes);
 }
 
 [[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
-  if (!pool.registered) register_for_thread_end();
+  if (!pool.open) register_for_thread_end();
   const std::size_t most = pool.most_large();
   if (!pool.large.keep(block, size, most) &&
       !(pool.large.make_room(size, most) && pool.large.keep(block, size, most)))

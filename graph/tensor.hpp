@@ -38,12 +38,13 @@ class Tensor {
 
   explicit operator bool() const { return node_ != nullptr; }
   Node* node() const { return node_; }
-  /// A handle that takes over a reference, and letting go of one without giving it back.
+  /// For those who extend the library: a handle that takes over a reference,
   static Tensor adopt(Node* node) noexcept {
     Tensor handle;
     handle.node_ = node;
     return handle;
   }
+  /// and empties itself without giving its reference back: that is the caller's now.
   Node* release() noexcept { return std::exchange(node_, nullptr); }
 
   Shape shape() const;

@@ -46,7 +46,7 @@ template <class T>
 struct Layout : ConvolutionSizes {
   explicit Layout(const ConvolutionSizes& sizes) : ConvolutionSizes(sizes) {}
 
-  Index wide() const {  // positions, in whole tiles
+  Index wide() const {  // positions, as many as whole pairs of packets
     return (positions + two_packets<T> - 1) / two_packets<T> * two_packets<T>;
   }
   // Where the taps of the first group's weight lie from a position.
@@ -176,7 +176,7 @@ class Product {
   static constexpr Index widest = 6;                     // so that the running sums stay in registers
   static constexpr Index stretch = 16 * two_packets<T>;  // so that what is read stays in the cache
 
-  // Rows that are worked on at a time, which must not overlap within a tile.
+  // Rows that are worked on at a time, which must not overlap within two packets.
   static RecycledVector<Range> parts_apart(const RecycledVector<Index>& rows) {
     RecycledVector<Range> parts;
     for (auto row = rows.begin(); row != rows.end(); ++row) {

@@ -236,6 +236,10 @@ struct MaxPool2dVjp {
   static Index row_width(const Array& dx, const Array&, const Array&) {
     return last_two(dx.shape).rows * last_two(dx.shape).cols;
   }
+  Index row_cost(const Array&, const Array& g, const Array& x) const {
+    const Pair count = last_two(g.shape), size = last_two(x.shape);
+    return std::max(size.rows * size.cols, count.rows * count.cols * window.rows * window.cols) / 2;
+  }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) const;
   static SamplesOf<MaxPool2dVjp> samples() {
     return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 2, 2}), uniform(-2, 2, {1, 2, 5, 4})}},
@@ -269,6 +273,9 @@ struct TakeLargest2d {
   }
   static Index row_width(const Array& y, const Array&, const Array&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
+  }
+  Index row_cost(const Array& y, const Array& h, const Array& x) const {
+    return row_width(y, h, x) * window.rows * window.cols / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {
     return i == 0 ? max_pool_vjp(g, x, window, stride, padding) : Tensor();

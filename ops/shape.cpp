@@ -288,6 +288,7 @@ Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_locat
 }
 
 Tensor stack(std::span<const Tensor> parts, Index axis, std::source_location where) {
+  if (parts.empty()) throw ShapeError(situated("stack", {}, "there are no parts"));
   std::vector<Tensor> expanded;
   for (const Tensor& part : parts) expanded.push_back(expand_dims(Operand(part, where), axis));
   return concat(expanded, axis, where);

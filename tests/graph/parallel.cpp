@@ -164,6 +164,16 @@ TEST_CASE("every op gives the same bits at any number of threads", "[parallel]")
   check_same_bits("sum of rows", [&] { return sum(rows, {1}); });
   check_same_bits("sum of columns", [&] { return sum(rows, {0}); });
   check_same_bits("sum", [&] { return sum(rows); });
+  check_same_bits("sum over a middle axis", [&] { return sum(x, {1}); });
+  check_same_bits("sum over leading and trailing axes", [&] { return sum(x, {0, 2}); });
+  check_same_bits("sum of a few large parts", [&] { return sum(reshape(rows, {2, 3, 500, 257}), {0, 2}); });
+  check_same_bits("max over leading axes", [&] { return max(x, {0, 1}); });
+  check_same_bits("max_pool2d", [&] { return max_pool2d(x, 2); });
+  check_same_bits("max_pool2d, windows that overlap", [&] { return max_pool2d(x, 3, {.stride = 2}); });
+  check_same_bits("derivative of max_pool2d", [&] {
+    const Tensor images = variable(x);
+    return gradients(sum(sin(max_pool2d(images, 3, {.stride = 2}))), {images})[0];
+  });
   check_same_bits("max", [&] { return max(rows, {-1}); });
   check_same_bits("min", [&] { return min(rows, {-1}); });
   check_same_bits("logsumexp", [&] { return logsumexp(rows, {-1}); });
@@ -174,7 +184,7 @@ TEST_CASE("every op gives the same bits at any number of threads", "[parallel]")
   eval(indices);
   check_same_bits("take of rows", [&] { return take(rows, indices, 0); });
   check_same_bits("take of columns", [&] { return take(transpose(rows), indices, 1); });
-  check_same_bits("its derivative", [&] {
+  check_same_bits("derivative of take", [&] {
     const Tensor table = variable(rows);
     return gradients(sum(sin(take(table, indices))), {table})[0];
   });

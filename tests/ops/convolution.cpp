@@ -8,11 +8,10 @@
 
 #include "gradcheck_matcher.hpp"
 #include "pattern.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
-
-using Doubles = std::vector<double>;
 
 TEST_CASE("a convolution is a sliding dot product", "[convolution]") {
   const Tensor x = constant({{{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}}}), w = constant({{{{1, 0}, {0, -1}}}});

@@ -12,8 +12,6 @@
 namespace gradweave {
 namespace {
 
-using Doubles = std::vector<double>;
-
 TEST_CASE("sums over any axes", "[ops][reduction]") {
   const Tensor x = reshape(arange(24, f32), {2, 3, 4});
   struct Row {
