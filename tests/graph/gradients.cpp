@@ -16,6 +16,7 @@ namespace gradweave {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
+
 std::size_t count_nodes(const Tensor& y) { return topological_order<FollowAll>(std::span(&y, 1)).size(); }
 
 TEST_CASE("the gradient of a line", "[gradients]") {
