@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <gradweave/graph/dot.hpp>
+#include <gradweave/graph/report/dot.hpp>
 #include <gradweave/graph/scope.hpp>
 #include <gradweave/ops/ops.hpp>
 

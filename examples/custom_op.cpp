@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/gradcheck.hpp>
 #include <gradweave/ops/ops.hpp>
 
 using namespace gradweave;

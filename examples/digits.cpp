@@ -15,7 +15,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;

@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/kernels/reduce.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/graph/reduce.hpp>
-#include <gradweave/graph/refuse.hpp>
 
 namespace gradweave {
 namespace {
@@ -17,10 +17,10 @@ struct Fill {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "full";
-  static constexpr bool uniform = true;
+  static constexpr bool splat = true;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {shape, dtype}; }
-  void forward(const Array& y) const {
+  void forward(const ArrayView& y) const {
     dispatch(dtype, [&]<class T>() { *y.as<T>() = convert<T>(value); });
   }
   static SamplesOf<Fill> samples() {
@@ -33,7 +33,7 @@ struct Cast {
   static constexpr std::string_view name = "cast";
   static constexpr DTypes dtypes = any_dtype;
   Spec infer(const Spec& x) const { return {x.shape, dtype}; }
-  static void forward(const Array& y, const Array& x) {
+  static void forward(const ArrayView& y, const ArrayView& x) {
     dispatch(y.dtype, [&]<class To>() {
       dispatch(x.dtype, [&]<class From>() {
         std::transform(x.as<From>(), x.as<From>() + x.size(), y.as<To>(), convert<To, From>);
@@ -46,7 +46,7 @@ struct Cast {
 
 struct Add {
   static constexpr std::string_view name = "add";
-  static constexpr double neutral = -0.0;  // 0 would make a negative zero positive
+  static constexpr double identity = -0.0;  // 0 would make a negative zero positive
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
   static void run(std::span<const void* const> inputs, T* output, Index count) {
@@ -76,15 +76,15 @@ struct Sum {
   Shape shape;
   static constexpr std::string_view name = "sum";
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
-  void forward(const Rows& rows, const Array&, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
       reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const {
+  Index row_width(const ArrayView& y, const ArrayView& x) const {
     return reduced_width(x.shape, axes.bits, y.size());
   }
-  Index row_cost(const Array& y, const Array& x) const {
+  Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
@@ -115,7 +115,7 @@ struct BroadcastTo {
     }
     return {shape, x.dtype};
   }
-  static bool view(const Array& x, Array& y, std::span<Index> strides) {
+  static bool view(const ArrayView& x, ArrayView& y, std::span<Index> strides) {
     const Shape packed = row_major(x.shape);
     const Dims from = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t lead = y.shape.size() - x.shape.size();
@@ -142,7 +142,7 @@ struct Reshape {
     }
     return {shape, x.dtype};
   }
-  static bool view(const Array& x, Array& y, std::span<Index> strides) {
+  static bool view(const ArrayView& x, ArrayView& y, std::span<Index> strides) {
     if (!x.row_major()) return false;
     const Shape packed = row_major(y.shape);
     std::copy(packed.begin(), packed.end(), strides.begin());
@@ -158,7 +158,7 @@ struct Detach {
   static constexpr std::string_view name = "detach";
   static constexpr bool stops_gradient = true;
   static Spec infer(const Spec& x) { return x; }
-  static bool view(const Array& x, Array&, std::span<Index> strides) {
+  static bool view(const ArrayView& x, ArrayView&, std::span<Index> strides) {
     const Shape packed = row_major(x.shape);
     std::ranges::copy(x.row_major() ? Dims(packed) : x.strides, strides.begin());
     return true;

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/graph/refuse.hpp>
 #include <gradweave/graph/scope.hpp>
 
 namespace gradweave {
@@ -18,7 +18,7 @@ std::size_t head_bytes(std::uint32_t inputs, std::size_t rank, bool has_strides)
   return sizeof(Node) + inputs * sizeof(Tensor) + (has_strides ? 2 : 1) * rank * sizeof(Index);
 }
 
-bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uniform; }
+bool reserves_strides(const Operation& op) { return op.view != nullptr || op.splat; }
 
 [[gnu::always_inline]] inline Tensor new_node(const Operation& operation, std::uint32_t inputs, Dims shape,
                                               DType dtype, bool has_strides) {
@@ -47,9 +47,9 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.uni
   Tensor handle = new_node(operation, count, shape, dtype, has_strides);
   Node* node = handle.node();
   const detail::Marks& marks = detail::marks;
-  node->reverse = marks.reverse;
-  node->forget = marks.forget;
-  node->place = Ref<Place>(marks.place);
+  node->in_reverse = marks.in_reverse;
+  node->checkpointed = marks.checkpointed;
+  node->place = Ref<ModulePath>(marks.place);
   node->input_count = count;
   Tensor* input = node->inputs().data();
   bool tracked = false;
@@ -133,7 +133,7 @@ DType dtype_of_result(const Operation& elementwise, DType inputs) {
 // What `op` gives; elementwise, of inputs that share `common`.
 Spec result_of(const Operation& op, const void* attributes, std::span<Node* const> inputs, DType common) {
   if (op.infer != nullptr) return infer(op, attributes, inputs);
-  for (const Node* input : inputs.last(op.numbers)) {
+  for (const Node* input : inputs.last(op.scalar_inputs)) {
     if (numel(input->shape()) != 1)
       throw ShapeError(fmt::format("{} is not a single number", to_string(input->shape())));
   }

@@ -11,7 +11,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include <gradweave/graph/tensor.hpp>
+#include <gradweave/graph/kernels/elementwise.hpp>
+#include <gradweave/graph/types/shape.hpp>
 
 namespace gradweave::detail {
 
@@ -95,16 +96,6 @@ template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
 std::size_t hash_member(T value) {
   return std::hash<T>{}(value);
-}
-
-template <class Op>
-const Op& as(const void* attributes) {
-  if constexpr (std::is_empty_v<Op>) {
-    static constexpr Op op{};
-    return op;
-  } else {
-    return *static_cast<const Op*>(attributes);
-  }
 }
 
 }  // namespace gradweave::detail

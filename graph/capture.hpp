@@ -20,6 +20,9 @@ struct Cell {
   Node* read() const { return now ? now.node() : tensor->node(); }
 };
 
+/// The same values as a leaf of its own, so that it is told apart from everything else.
+Tensor placeholder(const Tensor& tensor);
+
 class Capture {
  public:
   Capture();

@@ -7,10 +7,13 @@
 #include <type_traits>
 #include <vector>
 
-#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/tensor.hpp>
 
 namespace gradweave {
+
+class Plan;
+struct PlanReport;
+PlanReport explain_plan(const Plan& plan);
 
 /// What `Compiled` keeps of a function: a program for each kind of arguments.
 class CompiledFunction {
@@ -27,7 +30,8 @@ class CompiledFunction {
   std::span<const Tensor> run(Call call, void* function, std::span<const Tensor> arguments);
   /// How many kinds of arguments it has met.
   std::size_t programs() const;
-  PlanReport explain() const;
+  /// Of the latest call. Throws GraphError before the first one.
+  const Plan& plan() const;
 
  private:
   struct Version;
@@ -77,8 +81,11 @@ class Compiled {
 
   /// How many kinds of arguments (shapes, dtypes, layouts) it has met: each has a program of its own.
   std::size_t programs() const { return function_.programs(); }
-  /// What the latest call ran (explain.hpp). Throws GraphError before the first call.
-  PlanReport explain() const { return function_.explain(); }
+  /// What the latest call ran (report/explain.hpp). Throws GraphError before the first call.
+  template <std::same_as<PlanReport> Report = PlanReport>  // whose header only those include who ask
+  Report explain() const {
+    return explain_plan(function_.plan());
+  }
 
  private:
   std::unique_ptr<F> f_;

@@ -18,26 +18,28 @@
 //
 // - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
 //   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
-//   condition) a dtype of their own, `numbers` says how many of the last ones are always single elements
-//   (such as a learning rate), which then stay in a register. `scaled` is the number of an input that may
-//   come as a row of an outer product, see below, without being computed first.
-// - view: infer(Spec) and view(const Array& x, Array& y, std::span<Index> strides) moves no data. It may
+//   condition) a dtype of their own, `scalar_inputs` says how many of the last ones are always single
+//   elements (such as a learning rate), which then stay in a register. `scaled` is the number of an input
+//   that may come as a row of an outer product, see below, without being computed first.
+// - view: infer(Spec) and view(const ArrayView& x, ArrayView& y, std::span<Index> strides) moves no data. It
+// may
 //   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
-// - kernel: infer(Spec...) and forward(const Array& y, const Array& x...), anything else, on row-major
-// arrays.
-// - rows: the same, but forward(const Rows& rows, const Array& y, const Array& x...): a kernel whose output
+// - kernel: infer(Spec...) and forward(const ArrayView& y, const ArrayView& x...), anything else, on
+// row-major arrays.
+// - rows: the same, but forward(const RowRange& rows, const ArrayView& y, const ArrayView& x...): a kernel
+// whose output
 //   is a matrix of independent rows. It computes those that it is asked for, the same bits whichever they
 //   are; threads and fusion come from that. Of y it reads shape and dtype only. Where the defaults do not
 //   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
-//   writing it; part_rows(y, x...), how many to compute at a time so that what uses them finds them in the
-//   cache, 256 KiB. With part_columns(y, x...) threads may share out the columns of all rows, see Rows.
+//   writing it; row_tile(y, x...), how many to compute at a time so that what uses them finds them in the
+//   cache, 256 KiB. With column_tile(y, x...) threads may share out the columns of all rows, see RowRange.
 //   outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take its rows
 //   as multiples of b.
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
 // error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
-// member `neutral` is the number that, as one of two inputs, leaves the other as it is.
+// member `identity` is the number that, as one of two inputs, leaves the other as it is.
 // flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
 // default one for each element of an elementwise op's output, and of a kernel's inputs.
 #pragma once
@@ -47,14 +49,15 @@
 #include <utility>
 
 #include <gradweave/graph/attributes.hpp>
+#include <gradweave/graph/kernels/elementwise.hpp>
 #include <gradweave/graph/operation.hpp>
-#include <gradweave/graph/pieces.hpp>
+#include <gradweave/graph/samples.hpp>
 
 namespace gradweave {
 
-using Samples = std::vector<std::vector<Draw>>;
+using Samples = std::vector<std::vector<InputSpec>>;
 template <class Op>
-using SamplesOf = std::vector<std::pair<Op, std::vector<Draw>>>;
+using SamplesOf = std::vector<std::pair<Op, std::vector<InputSpec>>>;
 
 /// Applies `op` to tensors and numbers: a new node, nothing computed.
 template <class Op>
@@ -75,12 +78,13 @@ namespace detail {
 template <class Op>
 concept ViewOp = requires { &Op::view; };
 template <class Op>
-concept RowsOp = requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x); } ||
-                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x); } ||
-                 requires(const Op& op, const Rows& rows, const Array& x) { op.forward(rows, x, x, x, x); } ||
-                 requires(const Op& op, const Rows& rows, const Array& x, std::span<const Array> all) {
-                   op.forward(rows, x, all);
-                 };
+concept RowKernelOp =
+    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x); } ||
+    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x, x); } ||
+    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x, x, x); } ||
+    requires(const Op& op, const RowRange& rows, const ArrayView& x, std::span<const ArrayView> all) {
+      op.forward(rows, x, all);
+    };
 template <class Op>
 concept ElementwiseOp = !requires { &Op::infer; };
 
@@ -135,7 +139,7 @@ Tensor call_vjp(const void* attributes, std::size_t i, const Tensor& g, std::spa
 template <class Op>
 std::vector<Sample> collect_samples() {
   std::vector<Sample> all;
-  const auto add = [&](const Op& op, const std::vector<Draw>& inputs) {
+  const auto add = [&](const Op& op, const std::vector<InputSpec>& inputs) {
     all.push_back({inputs, [op](std::span<const Tensor> tensors) {
                      return apply_all(op, std::vector<Operand>(tensors.begin(), tensors.end()));
                    }});
@@ -151,13 +155,14 @@ std::vector<Sample> collect_samples() {
 }
 
 template <class Op>
-void run_rows(const void* attributes, const Rows& rows, const Array& y, std::span<const Array> inputs) {
+void run_rows(const void* attributes, const RowRange& rows, const ArrayView& y,
+              std::span<const ArrayView> inputs) {
   const Op& op = as<Op>(attributes);
   spread([&](const auto&... x) -> decltype(op.forward(rows, y, x...)) { op.forward(rows, y, x...); }, inputs);
 }
 
 template <class Op>
-Index row_width(const void* attributes, const Array& y, std::span<const Array> inputs) {
+Index row_width(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   if constexpr (requires { &Op::row_width; }) {
     const Op& op = as<Op>(attributes);
     return spread([&](const auto&... x) -> decltype(op.row_width(y, x...)) { return op.row_width(y, x...); },
@@ -168,7 +173,7 @@ Index row_width(const void* attributes, const Array& y, std::span<const Array> i
 }
 
 template <class Op>
-Index row_cost(const void* attributes, const Array& y, std::span<const Array> inputs) {
+Index row_cost(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   if constexpr (requires { &Op::row_cost; }) {
     const Op& op = as<Op>(attributes);
     return spread([&](const auto&... x) -> decltype(op.row_cost(y, x...)) { return op.row_cost(y, x...); },
@@ -179,10 +184,10 @@ Index row_cost(const void* attributes, const Array& y, std::span<const Array> in
 }
 
 template <class Op>
-Index part_rows(const void* attributes, const Array& y, std::span<const Array> inputs) {
-  if constexpr (requires { &Op::part_rows; }) {
+Index row_tile(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
+  if constexpr (requires { &Op::row_tile; }) {
     const Op& op = as<Op>(attributes);
-    return spread([&](const auto&... x) -> decltype(op.part_rows(y, x...)) { return op.part_rows(y, x...); },
+    return spread([&](const auto&... x) -> decltype(op.row_tile(y, x...)) { return op.row_tile(y, x...); },
                   inputs);
   } else {
     constexpr Index bytes = Index{256} * 1024;
@@ -192,20 +197,19 @@ Index part_rows(const void* attributes, const Array& y, std::span<const Array> i
 }
 
 template <class Op>
-Index part_columns(const void* attributes, const Array& y, std::span<const Array> inputs) {
+Index column_tile(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   const Op& op = as<Op>(attributes);
   return spread(
-      [&](const auto&... x) -> decltype(op.part_columns(y, x...)) { return op.part_columns(y, x...); },
-      inputs);
+      [&](const auto&... x) -> decltype(op.column_tile(y, x...)) { return op.column_tile(y, x...); }, inputs);
 }
 
 template <class Op>
-bool outer(const void* attributes, const Array& y, std::span<const Array> inputs) {
+bool outer(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   return as<Op>(attributes).outer(y, inputs[0], inputs[1]);
 }
 
 template <class Op>
-double flops(const void* attributes, const Array& y, std::span<const Array> inputs) {
+double flops(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   if constexpr (requires { &Op::flops; }) {
     const Op& op = as<Op>(attributes);
     return spread([&](const auto&... x) -> decltype(op.flops(y, x...)) { return op.flops(y, x...); }, inputs);
@@ -213,13 +217,13 @@ double flops(const void* attributes, const Array& y, std::span<const Array> inpu
     return static_cast<double>(y.size());
   } else {
     double all = 0;
-    for (const Array& x : inputs) all += static_cast<double>(x.size());
+    for (const ArrayView& x : inputs) all += static_cast<double>(x.size());
     return all;
   }
 }
 
 template <class Tree>
-inline constexpr Joining joining_by{
+inline constexpr ReductionKernel joining_by{
     sizeof(Tree),
     Tree::leaf,
     Tree::grain,
@@ -285,9 +289,9 @@ constexpr Operation describe() {
 
   if constexpr (ElementwiseOp<Op>) {
     table.elementwise = true;
-    table.numbers = numbers_of<Op>();
+    table.scalar_inputs = scalar_inputs_of<Op>();
     table.scaled = scaled_of<Op>();
-    table.plain = table.numbers == 0 && !requires { Op::fixed; };
+    table.plain = table.scalar_inputs == 0 && !requires { Op::fixed; };
     add_block<Op, bool>(table);
     add_block<Op, Index>(table);
     add_block<Op, float>(table);
@@ -301,18 +305,18 @@ constexpr Operation describe() {
           inputs);
     };
     if constexpr (ViewOp<Op>) {
-      table.view = [](const void* attributes, const Array& x, Array& y, std::span<Index> strides) {
+      table.view = [](const void* attributes, const ArrayView& x, ArrayView& y, std::span<Index> strides) {
         return as<Op>(attributes).view(x, y, strides);
       };
-    } else if constexpr (RowsOp<Op>) {
+    } else if constexpr (RowKernelOp<Op>) {
       table.run_rows = &run_rows<Op>;
       table.row_width = &row_width<Op>;
       table.row_cost = &row_cost<Op>;
-      table.part_rows = &part_rows<Op>;
-      if constexpr (requires { &Op::part_columns; }) table.part_columns = &part_columns<Op>;
+      table.row_tile = &row_tile<Op>;
+      if constexpr (requires { &Op::column_tile; }) table.column_tile = &column_tile<Op>;
       if constexpr (requires { &Op::outer; }) table.outer = &outer<Op>;
     } else {
-      table.run = [](const void* attributes, const Array& y, std::span<const Array> inputs) {
+      table.run = [](const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
         spread(
             [&](const auto&... x) -> decltype(as<Op>(attributes).forward(y, x...)) {
               as<Op>(attributes).forward(y, x...);
@@ -326,11 +330,11 @@ constexpr Operation describe() {
       add_joining<Op, double>(table);
     }
     if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
-    if constexpr (requires { Op::uniform; }) table.uniform = Op::uniform;
+    if constexpr (requires { Op::splat; }) table.splat = Op::splat;
   }
 
   if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
-  if constexpr (requires { Op::neutral; }) table.neutral = Op::neutral;
+  if constexpr (requires { Op::identity; }) table.identity = Op::identity;
   if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
-#include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/operation.hpp>
 #include <gradweave/graph/traverse.hpp>
 

@@ -13,13 +13,13 @@ MemoryBudget::MemoryBudget(std::size_t bytes) : outer_(std::exchange(budget, byt
 MemoryBudget::~MemoryBudget() { budget = outer_; }
 std::size_t MemoryBudget::current() { return budget; }
 
-Checkpoint::Checkpoint() : outer_(std::exchange(detail::marks.forget, true)) {}
-Checkpoint::~Checkpoint() { detail::marks.forget = outer_; }
-bool Checkpoint::is_on() { return detail::marks.forget; }
+Checkpoint::Checkpoint() : outer_(std::exchange(detail::marks.checkpointed, true)) {}
+Checkpoint::~Checkpoint() { detail::marks.checkpointed = outer_; }
+bool Checkpoint::is_on() { return detail::marks.checkpointed; }
 
 // Nothing is written to a leaf, which other threads may be using.
 void Checkpoint::keep(const Tensor& result) {
-  if (!is_on() && result && result.node()->forget) result.node()->forget = false;
+  if (!is_on() && result && result.node()->checkpointed) result.node()->checkpointed = false;
 }
 
 }  // namespace gradweave

@@ -11,8 +11,8 @@
 #include <source_location>
 #include <span>
 
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/scope.hpp>
-#include <gradweave/graph/storage.hpp>
 #include <gradweave/graph/tensor.hpp>
 
 namespace gradweave {
@@ -27,7 +27,7 @@ struct Node {
   const Operation* operation = nullptr;
   Ref<Storage> storage;
   std::byte* data = nullptr;  ///< the first element, inside `storage` or the attributes; null until evaluated
-  Ref<Place> place;
+  Ref<ModulePath> place;
   std::source_location where;
   std::uint32_t index = 0;     ///< scratch of whichever traversal owns the graph now
   std::uint32_t capacity = 0;  ///< inputs there is room for: they may be dropped later
@@ -35,11 +35,11 @@ struct Node {
   std::uint8_t rank = 0;
   DType dtype = DType::float32;
   bool tracked = false;
-  bool seen : 1 = false;      ///< by a traversal that is under way
-  bool strided : 1 = false;   ///< has strides: its elements are not row-major
-  bool released : 1 = false;  ///< its history was let go by an optimizer step
-  bool reverse : 1 = false;   ///< built by `gradients`, not by the user
-  bool forget : 1 = false;    ///< built in a `checkpoint`: the reverse pass computes it again
+  bool seen : 1 = false;          ///< by a traversal that is under way
+  bool strided : 1 = false;       ///< has strides: its elements are not row-major
+  bool released : 1 = false;      ///< its history was let go by an optimizer step
+  bool in_reverse : 1 = false;    ///< built by `gradients`, not by the user
+  bool checkpointed : 1 = false;  ///< built in a `checkpoint`: the reverse pass computes it again
 
   bool evaluated() const { return data != nullptr; }
   std::span<Tensor> inputs() { return {input_array(), input_count}; }

@@ -5,9 +5,9 @@ namespace gradweave {
 constinit thread_local detail::Marks detail::marks{};
 
 Scope::Scope(std::string_view name)
-    : Scope(Ref<Place>(
-          new Place{{}, (current() != nullptr ? current()->path + "/" : std::string()).append(name)})) {}
-Scope::Scope(Ref<Place> place)
+    : Scope(Ref<ModulePath>(
+          new ModulePath{{}, (current() != nullptr ? current()->path + "/" : std::string()).append(name)})) {}
+Scope::Scope(Ref<ModulePath> place)
     : place_(std::move(place)), outer_(std::exchange(detail::marks.place, place_.get())) {}
 Scope::~Scope() { detail::marks.place = outer_; }
 

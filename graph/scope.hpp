@@ -5,24 +5,24 @@
 #include <string>
 #include <string_view>
 
-#include <gradweave/graph/ref.hpp>
+#include <gradweave/graph/memory/ref.hpp>
 
 namespace gradweave {
 
 /// The path of a module, such as "encoder/hidden".
-struct Place {
+struct ModulePath {
   RefCount refs;
   std::string path;
 };
-inline void destroy(Place* place) noexcept { delete place; }
+inline void destroy(ModulePath* place) noexcept { delete place; }
 
 namespace detail {
 /// What the nodes that a thread builds are marked with.
 struct Marks {
-  Place* place = nullptr;                       ///< owned by the innermost scope, or by the node
+  ModulePath* place = nullptr;                  ///< owned by the innermost scope, or by the node
   const std::source_location* where = nullptr;  ///< of the node whose rule builds them; else their own line
-  bool reverse = false;                         ///< of `gradients`
-  bool forget = false;                          ///< of a `checkpoint`
+  bool in_reverse = false;                      ///< of `gradients`
+  bool checkpointed = false;                    ///< of a `checkpoint`
 };
 extern constinit thread_local Marks marks;
 }  // namespace detail
@@ -33,17 +33,17 @@ class Scope {
   /// Nests: inside a scope "encoder", `Scope("hidden")` is "encoder/hidden".
   explicit Scope(std::string_view name);
   /// A path made beforehand, whatever scope is open.
-  explicit Scope(Ref<Place> place);
+  explicit Scope(Ref<ModulePath> place);
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
   /// The path of the innermost scope of this thread; null outside of all.
-  static Place* current() { return detail::marks.place; }
+  static ModulePath* current() { return detail::marks.place; }
 
  private:
-  Ref<Place> place_;
-  Place* outer_;
+  Ref<ModulePath> place_;
+  ModulePath* outer_;
 };
 
 /// While it lives, nodes built by this thread are marked as parts of a reverse pass, for pictures to tell
@@ -51,14 +51,15 @@ class Scope {
 class ReversePass {
  public:
   ReversePass()
-      : outer_(std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.forget})) {}
+      : outer_(
+            std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.checkpointed})) {}
   ~ReversePass() { detail::marks = outer_; }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 
-  static bool is_on() { return detail::marks.reverse; }
+  static bool is_on() { return detail::marks.in_reverse; }
   /// What is built from now on belongs to the line and the module of a node, which stays.
-  static void visit(const std::source_location& where, Place* place) {
+  static void visit(const std::source_location& where, ModulePath* place) {
     detail::marks.where = &where;
     detail::marks.place = place;
   }

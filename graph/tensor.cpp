@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
-#include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/kernels/fused_loop.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/operation.hpp>
 

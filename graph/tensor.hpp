@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include <gradweave/graph/ref.hpp>
-#include <gradweave/graph/shape.hpp>
+#include <gradweave/graph/memory/ref.hpp>
+#include <gradweave/graph/types/shape.hpp>
 
 namespace gradweave {
 

@@ -2,45 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <gradweave/graph/define.hpp>
-#include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/ops.hpp>
 
 namespace gradweave::nn {
 namespace {
-
-// x[row, label of row], the term of the cross-entropy that is not the same for all labels.
-struct AtLabel {
-  static constexpr std::string_view name = "at_label";
-  static constexpr DTypes dtypes = floating;
-  static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
-  static Spec infer(const Spec& x, const Spec& labels) {
-    if (x.shape.rank() == 0 || !same(Dims(x.shape).first(x.shape.rank() - 1), labels.shape)) {
-      throw ShapeError("expected logits (n, classes) and n labels");
-    }
-    return {labels.shape, x.dtype};
-  }
-  static void forward(const Array& y, const Array& x, const Array& labels) {
-    const Index classes = x.shape.back();
-    const std::span<const Index> label = labels.span<const Index>();
-    for (std::size_t row = 0; row < label.size(); ++row) {
-      if (label[row] < 0 || label[row] >= classes) {
-        throw ValueError(
-            fmt::format("cross_entropy: label {} in row {} is outside [0, {}), the classes of the logits",
-                        label[row], row, classes));
-      }
-    }
-    dispatch<floating>(y.dtype, [&]<class T>() {
-      const T* at = x.as<T>();
-      for (Index row = 0; row < y.size(); ++row, at += classes)
-        y.as<T>()[row] = at[label[static_cast<std::size_t>(row)]];
-    });
-  }
-  static Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& labels, const Tensor&) {
-    return expand_dims(g, -1) * one_hot(labels, x.size(-1), x.dtype());
-  }
-  static Samples samples() { return {{gradweave::uniform(-2, 2), integers(0, 3, {2})}}; }
-};
 
 void require_same_shape(std::string_view loss, const Operand& a, const Operand& target) {
   if (tensor_of(a, loss).shape() == tensor_of(target, loss).shape()) return;
@@ -81,10 +47,8 @@ Tensor cross_entropy(const Operand& logits, const Operand& target) {
   if (t.dtype() != DType::int64)
     refuse<DTypeError>("cross_entropy", {logits, target},
                        "class indices are int64; probabilities have as many axes as the logits");
-  const Tensor chosen = apply<AtLabel>(logits, target);
+  const Tensor chosen = at_label(logits, target);
   return mean(logsumexp(logits, {-1}) - chosen);
 }
-
-std::vector<const Operation*> loss_operations() { return {&operation_of<AtLabel>()}; }
 
 }  // namespace gradweave::nn

@@ -22,7 +22,4 @@ Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& ta
 /// evaluated, and names its row.
 Tensor cross_entropy(const Operand& logits, const Operand& target);
 
-/// Every operation defined here.
-std::vector<const Operation*> loss_operations();
-
 }  // namespace gradweave::nn

@@ -19,7 +19,7 @@ struct ModuleState {
     bool named_here;  // the first to register it gives it its path
   };
   std::string path;
-  Ref<Place> place;  // none for the outermost
+  Ref<ModulePath> place;  // none for the outermost
   bool registered = false;
   std::vector<Entry> entries;
 
@@ -27,7 +27,7 @@ struct ModuleState {
 
   void move_to(const std::string& to) {
     path = to;
-    place = path.empty() ? Ref<Place>() : Ref<Place>(new Place{{}, path});
+    place = path.empty() ? Ref<ModulePath>() : Ref<ModulePath>(new ModulePath{{}, path});
     for (const Entry& entry : entries) {
       if (!entry.named_here) continue;
       if (entry.child) entry.child->move_to(path_of(entry.name));
@@ -81,7 +81,8 @@ std::shared_ptr<Cell> Cloning::copy_of(const std::shared_ptr<Cell>& cell) {
   std::shared_ptr<Cell>& copy = copies_->cells[cell.get()];
   if (!copy) {
     // A leaf of its own over the same memory: the first update of either finds it shared and makes a copy.
-    copy = std::make_shared<Cell>(variable(cell->value), Ref<Place>(new Place{{}, cell->place->path}));
+    copy =
+        std::make_shared<Cell>(variable(cell->value), Ref<ModulePath>(new ModulePath{{}, cell->place->path}));
     copy->value.node()->place = copy->place;
   }
   return copy;
@@ -104,7 +105,8 @@ std::shared_ptr<ModuleState> Cloning::copy_of(const std::shared_ptr<ModuleState>
 // ---- Parameter
 
 Parameter::Parameter(std::string_view name, const Tensor& initial)
-    : cell_(std::make_shared<detail::Cell>(Tensor(), Ref<Place>(new Place{{}, std::string(name)}))) {
+    : cell_(
+          std::make_shared<detail::Cell>(Tensor(), Ref<ModulePath>(new ModulePath{{}, std::string(name)}))) {
   if (!initial) throw GraphError(fmt::format("parameter \"{}\": the initial value is an empty Tensor", name));
   store(initial);
 }
@@ -193,7 +195,7 @@ Parameter Module::parameter(std::string_view name, const Tensor& initial) {
 }
 
 Scope Module::scope() const {
-  return Scope(state_ && state_->place ? state_->place : Ref<Place>(Scope::current()));
+  return Scope(state_ && state_->place ? state_->place : Ref<ModulePath>(Scope::current()));
 }
 std::string Module::path() const { return state_ ? state_->path : std::string(); }
 

@@ -26,7 +26,7 @@ namespace detail {
 
 struct Cell {
   Tensor value;
-  Ref<Place> place;
+  Ref<ModulePath> place;
 };
 struct ModuleState;
 

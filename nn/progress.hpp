@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include <gradweave/graph/dtype.hpp>
+#include <gradweave/graph/types/dtype.hpp>
 
 namespace gradweave::nn {
 

@@ -6,8 +6,8 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
-#include <gradweave/ops/elementary.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/kernels/elementary.hpp>
 
 namespace gradweave {
 namespace {

@@ -7,13 +7,13 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
-#include <gradweave/ops/convolve.hpp>
+#include <gradweave/ops/kernels/convolve.hpp>
 
 namespace gradweave {
 namespace {
 
 // Of all three: a product and a sum for each output and each tap of the weight, padding included.
-double flops_of(const Array& y, const Array& weight) {
+double flops_of(const ArrayView& y, const ArrayView& weight) {
   return 2 * static_cast<double>(y.size()) * static_cast<double>(numel(weight.shape.subspan(1)));
 }
 
@@ -42,19 +42,23 @@ struct Conv2d {
     return {{x.shape[0], weight.shape[0], count.rows, count.cols}, x.dtype};
   }
   ConvolutionSizes sizes(Dims x, Dims weight) const { return {x, weight, stride, padding, dilation, groups}; }
-  void forward(const Rows& rows, const Array& y, const Array& x, const Array& weight) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x, const ArrayView& weight) const {
     const ConvolutionSizes g = sizes(x.shape, weight.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
       convolve(g, rows.count, x.as<const T>() + rows.first * g.image_size(), weight.as<const T>(),
                rows.as<T>());
     });
   }
-  static Index row_width(const Array& y, const Array&, const Array&) { return numel(y.shape.subspan(1)); }
-  static double flops(const Array& y, const Array&, const Array& weight) { return flops_of(y, weight); }
-  Index row_cost(const Array&, const Array& x, const Array& weight) const {
+  static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
+    return numel(y.shape.subspan(1));
+  }
+  static double flops(const ArrayView& y, const ArrayView&, const ArrayView& weight) {
+    return flops_of(y, weight);
+  }
+  Index row_cost(const ArrayView&, const ArrayView& x, const ArrayView& weight) const {
     return sizes(x.shape, weight.shape).image_cost();
   }
-  Index part_rows(const Array&, const Array& x, const Array& weight) const {
+  Index row_tile(const ArrayView&, const ArrayView& x, const ArrayView& weight) const {
     return sizes(x.shape, weight.shape).worthwhile_images();
   }
   Tensor vjp(std::size_t i, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor&) const;
@@ -69,19 +73,24 @@ struct Conv2dInput {
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {images, dy.dtype}; }
-  void forward(const Rows& rows, const Array& dx, const Array& dy, const Array& weight) const {
+  void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& dy,
+               const ArrayView& weight) const {
     const ConvolutionSizes g = convolution().sizes(dx.shape, weight.shape);
     dispatch<floating>(dx.dtype, [&]<class T>() {
       convolve_back(g, rows.count, dy.as<const T>() + rows.first * g.output_size(), weight.as<const T>(),
                     rows.as<T>());
     });
   }
-  static Index row_width(const Array& dx, const Array&, const Array&) { return numel(dx.shape.subspan(1)); }
-  static double flops(const Array&, const Array& dy, const Array& weight) { return flops_of(dy, weight); }
-  Index row_cost(const Array& dx, const Array&, const Array& weight) const {
+  static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
+    return numel(dx.shape.subspan(1));
+  }
+  static double flops(const ArrayView&, const ArrayView& dy, const ArrayView& weight) {
+    return flops_of(dy, weight);
+  }
+  Index row_cost(const ArrayView& dx, const ArrayView&, const ArrayView& weight) const {
     return convolution().sizes(dx.shape, weight.shape).image_cost();
   }
-  Index part_rows(const Array& dx, const Array&, const Array& weight) const {
+  Index row_tile(const ArrayView& dx, const ArrayView&, const ArrayView& weight) const {
     return convolution().sizes(dx.shape, weight.shape).worthwhile_images();
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& weight, const Tensor&) const;
@@ -100,13 +109,13 @@ struct Conv2dWeight {
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {weight, dy.dtype}; }
-  void forward(const Array& dw, const Array& dy, const Array& x) const {
+  void forward(const ArrayView& dw, const ArrayView& dy, const ArrayView& x) const {
     const ConvolutionSizes g = convolution().sizes(x.shape, dw.shape);
     dispatch<floating>(dw.dtype, [&]<class T>() {
       convolve_weight(g, x.shape[0], dy.as<const T>(), x.as<const T>(), dw.as<T>());
     });
   }
-  static double flops(const Array& dw, const Array& dy, const Array&) { return flops_of(dy, dw); }
+  static double flops(const ArrayView& dw, const ArrayView& dy, const ArrayView&) { return flops_of(dy, dw); }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x, const Tensor&) const;
   static SamplesOf<Conv2dWeight> samples() {
     return {{{1, 0, 1, 1, {3, 2, 2, 2}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {2, 2, 4, 3})}},

@@ -1,7 +1,7 @@
 // Convolution of images.
 #pragma once
 #include <gradweave/graph/operation.hpp>
-#include <gradweave/ops/window.hpp>
+#include <gradweave/ops/kernels/window.hpp>
 
 namespace gradweave {
 

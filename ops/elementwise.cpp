@@ -8,8 +8,8 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/refuse.hpp>
-#include <gradweave/ops/elementary.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/ops/kernels/elementary.hpp>
 
 namespace gradweave {
 namespace {
@@ -55,7 +55,7 @@ struct Subtract {
 
 struct Multiply {
   static constexpr std::string_view name = "multiply";
-  static constexpr double neutral = 1;
+  static constexpr double identity = 1;
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) { return a * b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {

@@ -7,7 +7,9 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/refuse.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
 namespace {
@@ -32,7 +34,7 @@ struct Take {
     return {Shape(Dims(sizes)), x.dtype};
   }
   // A row is what lies behind one index.
-  void forward(const Rows& rows, const Array&, const Array& x, const Array& indices) const {
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x, const ArrayView& indices) const {
     const Index size = x.shape[static_cast<std::size_t>(axis)], count = indices.size();
     const Index bytes = rows.width * static_cast<Index>(size_of(x.dtype));
     for (Index row = 0; row < rows.count; ++row) {
@@ -43,7 +45,7 @@ struct Take {
                   rows.as<std::byte>() + row * bytes);
     }
   }
-  Index row_width(const Array&, const Array& x, const Array&) const {
+  Index row_width(const ArrayView&, const ArrayView& x, const ArrayView&) const {
     return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
   }
   Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
@@ -68,7 +70,7 @@ struct TakeVjp {
                  g.shape.end());
     return {Shape(Dims(sizes)), g.dtype};
   }
-  void forward(const Array& y, const Array& g, const Array& indices) const {
+  void forward(const ArrayView& y, const ArrayView& g, const ArrayView& indices) const {
     const auto at = static_cast<std::size_t>(axis);
     const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)),
                 count = indices.size();
@@ -94,6 +96,39 @@ Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size) 
   return apply(TakeVjp{axis, size}, {g, indices});
 }
 
+// x[row, label of row], the term of the cross-entropy that is not the same for all labels.
+struct AtLabel {
+  static constexpr std::string_view name = "at_label";
+  static constexpr DTypes dtypes = floating;
+  static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
+  static Spec infer(const Spec& x, const Spec& labels) {
+    if (x.shape.rank() == 0 || !same(Dims(x.shape).first(x.shape.rank() - 1), labels.shape)) {
+      throw ShapeError("expected logits (n, classes) and n labels");
+    }
+    return {labels.shape, x.dtype};
+  }
+  static void forward(const ArrayView& y, const ArrayView& x, const ArrayView& labels) {
+    const Index classes = x.shape.back();
+    const std::span<const Index> label = labels.span<const Index>();
+    for (std::size_t row = 0; row < label.size(); ++row) {
+      if (label[row] < 0 || label[row] >= classes) {
+        throw ValueError(
+            fmt::format("cross_entropy: label {} in row {} is outside [0, {}), the classes of the logits",
+                        label[row], row, classes));
+      }
+    }
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      const T* at = x.as<T>();
+      for (Index row = 0; row < y.size(); ++row, at += classes)
+        y.as<T>()[row] = at[label[static_cast<std::size_t>(row)]];
+    });
+  }
+  static Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& labels, const Tensor&) {
+    return expand_dims(g, -1) * one_hot(labels, x.size(-1), x.dtype());
+  }
+  static Samples samples() { return {{uniform(-2, 2), integers(0, 3, {2})}}; }
+};
+
 struct OneHot {
   Index classes;
   DType dtype;
@@ -105,7 +140,7 @@ struct OneHot {
     sizes.push_back(classes);
     return {Shape(Dims(sizes)), dtype};
   }
-  void forward(const Array& y, const Array& labels) const {
+  void forward(const ArrayView& y, const ArrayView& labels) const {
     for (Index i = 0; i < labels.size(); ++i) check_index(labels.as<Index>()[i], classes, i);
     dispatch(dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
@@ -121,7 +156,7 @@ struct Arange {
   static constexpr std::string_view name = "arange";
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {{count}, dtype}; }
-  void forward(const Array& y) const {
+  void forward(const ArrayView& y) const {
     dispatch(dtype, [&]<class T>() {
       for (Index i = 0; i < count; ++i) y.as<T>()[i] = static_cast<T>(i);
     });
@@ -137,10 +172,12 @@ Tensor take(const Operand& x, const Operand& indices, Index axis) {
 Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
   return apply(OneHot{classes, dtype}, {labels});
 }
+Tensor at_label(const Operand& x, const Operand& labels) { return apply<AtLabel>(x, labels); }
 Tensor arange(Index count, DType dtype) { return apply(Arange{count, dtype}, {}); }
 
 std::vector<const Operation*> index_operations() {
-  return {&operation_of<Take>(), &operation_of<TakeVjp>(), &operation_of<OneHot>(), &operation_of<Arange>()};
+  return {&operation_of<Take>(), &operation_of<TakeVjp>(), &operation_of<OneHot>(), &operation_of<AtLabel>(),
+          &operation_of<Arange>()};
 }
 
 }  // namespace gradweave

@@ -6,12 +6,12 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
-#include <gradweave/graph/blocks.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/kernels/fused_loop.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/graph/refuse.hpp>
-#include <gradweave/graph/storage.hpp>
-#include <gradweave/ops/gemm.hpp>
+#include <gradweave/ops/kernels/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -29,7 +29,7 @@ struct MatrixAt {
 
 // A matrix that is no batch.
 template <class T>
-MatrixAt<T> matrix_of(const Array& x, bool transposed) {
+MatrixAt<T> matrix_of(const ArrayView& x, bool transposed) {
   const Index rows = x.shape[0], cols = x.shape[1];
   const MatrixAt<T> matrix{
       {x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
@@ -40,7 +40,7 @@ MatrixAt<T> matrix_of(const Array& x, bool transposed) {
 template <class T>
 class Batch {
  public:
-  Batch(const Array& x, Dims batch, bool transposed) : batch_(batch) {
+  Batch(const ArrayView& x, Dims batch, bool transposed) : batch_(batch) {
     const Shape packed = row_major(x.shape);
     Dims strides = x.row_major() ? Dims(packed) : x.strides;
     const std::size_t r = x.shape.size();
@@ -78,7 +78,7 @@ class Batch {
 
 // Of so few numbers that calling anything would take longer than multiplying them.
 template <class T>
-void few_products(const Rows& rows, const MatrixAt<T>& a, const MatrixAt<T>& b) {
+void few_products(const RowRange& rows, const MatrixAt<T>& a, const MatrixAt<T>& b) {
   T* out = rows.as<T>();
   for (Index i = rows.first; i < rows.first + rows.count; ++i, out += rows.stride) {
     for (Index j = 0; j < rows.columns; ++j) {
@@ -113,7 +113,7 @@ struct MatMul {
     return {shape, a.dtype};
   }
   // Of the rows of all matrices of the batch, one behind the other.
-  void forward(const Rows& rows, const Array& y, const Array& a, const Array& b) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& a, const ArrayView& b) const {
     dispatch<numeric>(y.dtype, [&]<class T>() {
       if (a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major()) {
         const MatrixAt<T> l = matrix_of<T>(a, transpose_a), r = matrix_of<T>(b, transpose_b);
@@ -134,17 +134,17 @@ struct MatMul {
       }
     });
   }
-  Index row_cost(const Array& y, const Array& a, const Array&) const {
+  Index row_cost(const ArrayView& y, const ArrayView& a, const ArrayView&) const {
     const Index m = y.shape.back(), k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
     return m * k / 40 + m / 8;
   }
-  double flops(const Array& y, const Array& a, const Array&) const {
+  double flops(const ArrayView& y, const ArrayView& a, const ArrayView&) const {
     return 2.0 * static_cast<double>(y.size()) *
            static_cast<double>(a.shape[a.shape.size() - (transpose_a ? 2 : 1)]);
   }
   // Of small matrices several whole ones; of a large one at least as many rows as make up for laying out b
   // anew, unless so little is done with b that what follows had better find the rows in the first cache.
-  Index part_rows(const Array& y, const Array& a, const Array&) const {
+  Index row_tile(const ArrayView& y, const ArrayView& a, const ArrayView&) const {
     const Index m = std::max<Index>(y.shape.back(), 1), n = std::max<Index>(y.shape[y.shape.size() - 2], 1);
     const Index k = a.shape[a.shape.size() - (transpose_a ? 2 : 1)];
     if (k == 1) return std::max<Index>(4096 / m, 1);
@@ -154,13 +154,13 @@ struct MatMul {
   }
   // Of few rows a good part of the time goes into laying out b anew: each thread does its own columns of
   // that.
-  Index part_columns(const Array& y, const Array& a, const Array& b) const {
+  Index column_tile(const ArrayView& y, const ArrayView& a, const ArrayView& b) const {
     constexpr Index few = 64, least = 32;
     const bool plain = a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major();
     return plain && transpose_b && y.shape[0] <= few && y.shape[1] >= 2 * least ? least : 0;
   }
   // Such as the gradient of a weight that one sample gives.
-  bool outer(const Array&, const Array& a, const Array& b) const {
+  bool outer(const ArrayView&, const ArrayView& a, const ArrayView& b) const {
     const bool plain = a.shape.size() == 2 && b.shape.size() == 2 && a.row_major() && b.row_major();
     return plain && a.shape[transpose_a ? 0 : 1] == 1;
   }

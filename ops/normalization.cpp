@@ -6,8 +6,8 @@
 
 #include <gradweave/graph/define.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/kernels/row_kernels.hpp>
 #include <gradweave/ops/reduction.hpp>
-#include <gradweave/ops/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
@@ -41,7 +41,7 @@ struct Normalize {
     if (x.shape.rank() == 0) throw ShapeError("a scalar has no axis to normalise over");
     return x;
   }
-  void forward(const Rows& rows, const Array& y, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) const {
     dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
         const ConstBlock<T> from(x.as<T>() + (rows.first + row) * rows.width, rows.width);
@@ -51,7 +51,7 @@ struct Normalize {
       }
     });
   }
-  static Index row_cost(const Array& y, const Array&) { return y.shape.back() / 2 + 20; }
+  static Index row_cost(const ArrayView& y, const ArrayView&) { return y.shape.back() / 2 + 20; }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
     return normalize_vjp(g, x, centred, epsilon);
   }
@@ -69,8 +69,10 @@ struct NormalizeVjp {
   static constexpr std::string_view name = "normalize_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
-  static Index row_cost(const Array& dx, const Array&, const Array&) { return dx.shape.back() + 20; }
-  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
+  static Index row_cost(const ArrayView& dx, const ArrayView&, const ArrayView&) {
+    return dx.shape.back() + 20;
+  }
+  void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& x) const {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
         const Index at = (rows.first + row) * rows.width;

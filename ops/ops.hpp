@@ -2,9 +2,9 @@
 #pragma once
 #include <gradweave/graph/compile.hpp>
 #include <gradweave/graph/evaluate.hpp>
-#include <gradweave/graph/explain.hpp>
 #include <gradweave/graph/gradients.hpp>
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
+#include <gradweave/graph/report/explain.hpp>
 #include <gradweave/graph/tensor.hpp>
 #include <gradweave/ops/activation.hpp>
 #include <gradweave/ops/attention.hpp>
@@ -13,6 +13,7 @@
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
+#include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pooling.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/reduction.hpp>

@@ -10,9 +10,9 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/storage.hpp>
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/ops/convolution.hpp>
-#include <gradweave/ops/row_kernels.hpp>
+#include <gradweave/ops/kernels/row_kernels.hpp>
 
 namespace gradweave {
 namespace {
@@ -137,8 +137,8 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
 // Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
 // `first`), where the image has its padding of -inf around it.
 template <class T, class F>
-void for_images(const Array& x, Index first, Index images, Pair count, Pair window, Pair stride, Pair padding,
-                const F& kernel) {
+void for_images(const ArrayView& x, Index first, Index images, Pair count, Pair window, Pair stride,
+                Pair padding, const F& kernel) {
   const std::size_t rank = x.shape.size();
   const Pair size(x.shape[rank - 2], x.shape[rank - 1]);
   const Pair padded(size.rows + 2 * padding.rows, size.cols + 2 * padding.cols);
@@ -185,7 +185,7 @@ struct MaxPool2d {
   Spec infer(const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
   }
-  void forward(const Rows& rows, const Array& y, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) const {
     const Pair count = last_two(y.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
       for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
@@ -194,10 +194,10 @@ struct MaxPool2d {
                     });
     });
   }
-  static Index row_width(const Array& y, const Array&) {
+  static Index row_width(const ArrayView& y, const ArrayView&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
   }
-  Index row_cost(const Array& y, const Array& x) const {
+  Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return row_width(y, x) * window.rows * window.cols / 4;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
@@ -214,7 +214,7 @@ struct MaxPool2dVjp {
   static constexpr std::string_view name = "max_pool2d_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
-  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& x) const {
     const Pair count = last_two(g.shape), size = last_two(x.shape);
     dispatch<floating>(dx.dtype, [&]<class T>() {
       const bool pads = padding != Pair(0);
@@ -233,10 +233,10 @@ struct MaxPool2dVjp {
                     });
     });
   }
-  static Index row_width(const Array& dx, const Array&, const Array&) {
+  static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
     return last_two(dx.shape).rows * last_two(dx.shape).cols;
   }
-  Index row_cost(const Array&, const Array& g, const Array& x) const {
+  Index row_cost(const ArrayView&, const ArrayView& g, const ArrayView& x) const {
     const Pair count = last_two(g.shape), size = last_two(x.shape);
     return std::max(size.rows * size.cols, count.rows * count.cols * window.rows * window.cols) / 2;
   }
@@ -255,7 +255,7 @@ struct TakeLargest2d {
   Spec infer(const Spec&, const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
   }
-  void forward(const Rows& rows, const Array& y, const Array& h, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
     const Pair count = last_two(y.shape), size = last_two(x.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
       for_images<T>(
@@ -271,10 +271,10 @@ struct TakeLargest2d {
           });
     });
   }
-  static Index row_width(const Array& y, const Array&, const Array&) {
+  static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
   }
-  Index row_cost(const Array& y, const Array& h, const Array& x) const {
+  Index row_cost(const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
     return row_width(y, h, x) * window.rows * window.cols / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include <gradweave/graph/operation.hpp>
-#include <gradweave/ops/window.hpp>
+#include <gradweave/ops/kernels/window.hpp>
 
 namespace gradweave {
 

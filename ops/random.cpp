@@ -9,7 +9,7 @@
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/ops/philox.hpp>
+#include <gradweave/ops/kernels/philox.hpp>
 
 namespace gradweave {
 
@@ -41,8 +41,12 @@ double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-
 
 // Where the numbers of a node begin is an input, (seed, offset): it is data, which changes from step to step
 // while the structure of the graph stays.
-std::uint64_t seed_of(const Array& state) { return static_cast<std::uint64_t>(state.as<const Index>()[0]); }
-std::uint64_t offset_of(const Array& state) { return static_cast<std::uint64_t>(state.as<const Index>()[1]); }
+std::uint64_t seed_of(const ArrayView& state) {
+  return static_cast<std::uint64_t>(state.as<const Index>()[0]);
+}
+std::uint64_t offset_of(const ArrayView& state) {
+  return static_cast<std::uint64_t>(state.as<const Index>()[1]);
+}
 
 struct RandomUniform {
   double low, high;
@@ -52,7 +56,7 @@ struct RandomUniform {
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
   Spec infer(const Spec&) const { return {shape, dtype}; }
-  void forward(const Array& y, const Array& state) const {
+  void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(dtype, [&]<class T>() {
       const T below_high = std::nextafter(static_cast<T>(high), static_cast<T>(low));
@@ -76,7 +80,7 @@ struct RandomNormal {
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
   Spec infer(const Spec&) const { return {shape, dtype}; }
-  void forward(const Array& y, const Array& state) const {
+  void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(dtype, [&]<class T>() {
       for (Index i = 0; i < y.size(); ++i) {

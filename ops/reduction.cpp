@@ -9,11 +9,11 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/reduce.hpp>
-#include <gradweave/graph/refuse.hpp>
-#include <gradweave/ops/elementary.hpp>
+#include <gradweave/graph/kernels/reduce.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/elementwise.hpp>
-#include <gradweave/ops/row_kernels.hpp>
+#include <gradweave/ops/kernels/elementary.hpp>
+#include <gradweave/ops/kernels/row_kernels.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -67,15 +67,15 @@ struct Max {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
-  void forward(const Rows& rows, const Array&, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
       reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const {
+  Index row_width(const ArrayView& y, const ArrayView& x) const {
     return reduced_width(x.shape, axes.bits, y.size());
   }
-  Index row_cost(const Array& y, const Array& x) const {
+  Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
@@ -96,15 +96,15 @@ struct Min {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
   }
-  void forward(const Rows& rows, const Array&, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
       reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
     });
   }
-  Index row_width(const Array& y, const Array& x) const {
+  Index row_width(const ArrayView& y, const ArrayView& x) const {
     return reduced_width(x.shape, axes.bits, y.size());
   }
-  Index row_cost(const Array& y, const Array& x) const {
+  Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
@@ -124,7 +124,7 @@ struct LogSumExp {
     sizes.back() = 1;
     return {Shape(Dims(sizes)), x.dtype};
   }
-  static void forward(const Rows& rows, const Array& y, const Array& x) {
+  static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
     const Index count = x.shape.back();
     dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
@@ -137,7 +137,7 @@ struct LogSumExp {
       }
     });
   }
-  static Index row_cost(const Array&, const Array& x) { return x.shape.back() / 2 + 10; }
+  static Index row_cost(const ArrayView&, const ArrayView& x) { return x.shape.back() / 2 + 10; }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) { return g * exp(x - y); }
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
@@ -149,7 +149,7 @@ struct ArgMax {
     require_elements(x, 1U << axis);
     return {keep_axes(x.shape, 1U << axis), DType::int64};
   }
-  void forward(const Rows& rows, const Array&, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     const Index inner = rows.width, size = x.shape[static_cast<std::size_t>(axis)];
     dispatch<numeric>(x.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
@@ -182,10 +182,10 @@ struct ArgMax {
       }
     }
   }
-  Index row_width(const Array&, const Array& x) const {
+  Index row_width(const ArrayView&, const ArrayView& x) const {
     return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
   }
-  Index row_cost(const Array&, const Array& x) const {
+  Index row_cost(const ArrayView&, const ArrayView& x) const {
     return numel(x.shape.subspan(static_cast<std::size_t>(axis)));
   }
   static SamplesOf<ArgMax> samples() { return {{{1}, {uniform(-2, 2)}}, {{0}, {uniform(-2, 2)}}}; }

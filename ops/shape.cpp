@@ -6,15 +6,17 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/graph/parallel.hpp>
-#include <gradweave/graph/refuse.hpp>
-#include <gradweave/graph/storage.hpp>
 
 namespace gradweave {
 namespace {
 
-Shape strides_of(const Array& x) { return x.row_major() ? row_major(x.shape) : Shape::of_strides(x.strides); }
+Shape strides_of(const ArrayView& x) {
+  return x.row_major() ? row_major(x.shape) : Shape::of_strides(x.strides);
+}
 
 Tensor permute_checked(const Operand& x, const Shape& axes);
 
@@ -26,7 +28,7 @@ struct Permute {
     for (Index axis : axes) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
     return {shape, x.dtype};
   }
-  bool view(const Array& x, Array&, std::span<Index> strides) const {
+  bool view(const ArrayView& x, ArrayView&, std::span<Index> strides) const {
     const Shape from = strides_of(x);
     std::ranges::transform(axes, strides.begin(),
                            [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
@@ -54,7 +56,7 @@ struct Slice {
     sizes[static_cast<std::size_t>(axis)] = count;
     return {Shape(Dims(sizes)), x.dtype};
   }
-  bool view(const Array& x, Array& y, std::span<Index> strides) const {
+  bool view(const ArrayView& x, ArrayView& y, std::span<Index> strides) const {
     const Shape from = strides_of(x);
     std::ranges::copy(from, strides.begin());
     Index& stride = strides[static_cast<std::size_t>(axis)];
@@ -79,7 +81,7 @@ struct SliceVjp {
     sizes[static_cast<std::size_t>(axis)] = size;
     return {Shape(Dims(sizes)), g.dtype};
   }
-  void forward(const Array& y, const Array& g) const {
+  void forward(const ArrayView& y, const ArrayView& g) const {
     const auto at = static_cast<std::size_t>(axis);
     const Index inner = numel(y.shape.subspan(at + 1)), outer = numel(y.shape.first(at)), count = g.shape[at];
     dispatch<numeric>(y.dtype, [&]<class T>() {
@@ -124,12 +126,12 @@ struct Concat {
     }
     return {Shape(Dims(sizes)), parts[0].dtype};
   }
-  void forward(const Array& y, std::span<const Array> parts) const {
+  void forward(const ArrayView& y, std::span<const ArrayView> parts) const {
     const auto at = static_cast<std::size_t>(axis);
     const auto element = static_cast<Index>(size_of(y.dtype));
     const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at)) * element;
     RecycledVector<Index> offsets{0};
-    for (const Array& part : parts)
+    for (const ArrayView& part : parts)
       offsets.push_back(offsets.back() + numel(part.shape.subspan(at)) * element);
     constexpr Index worth = Index{1} << 18U;  // bytes for each thread
     const auto count = static_cast<Index>(parts.size());

@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/refuse.hpp>
-#include <gradweave/ops/elementary.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/kernels/elementary.hpp>
+#include <gradweave/ops/kernels/row_kernels.hpp>
 #include <gradweave/ops/reduction.hpp>
-#include <gradweave/ops/row_kernels.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -20,7 +20,7 @@ Tensor log_softmax_vjp(const Operand& g, const Operand& y);
 
 // f(row of y, row of each x) for the rows along the last axis that are asked for.
 template <class T, class F, class... Arrays>
-void for_rows(const F& f, const Rows& rows, const Arrays&... x) {
+void for_rows(const F& f, const RowRange& rows, const Arrays&... x) {
   const Index count = rows.width;
   for (Index row = 0; row < rows.count; ++row) {
     f(Block<T>(rows.as<T>() + row * count, count),
@@ -41,7 +41,7 @@ struct Softmax {
   static constexpr std::string_view name = "softmax";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
-  static void forward(const Rows& rows, const Array& y, const Array& x) {
+  static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
     dispatch<floating>(y.dtype, [&]<class T>() {
       for_rows<T>([](Block<T> to, ConstBlock<T> from) { softmax_row<T>(to, from, T(1)); }, rows, x);
     });
@@ -59,7 +59,7 @@ struct CausalSoftmax {
     if (x.shape.rank() < 2) throw ShapeError("expected (..., rows, columns)");
     return x;
   }
-  void forward(const Rows& rows, const Array& y, const Array& x) const {
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) const {
     const Index square = y.shape[y.shape.size() - 2], count = rows.width;
     dispatch<floating>(y.dtype, [&]<class T>() {
       Index row = rows.first % square;
@@ -86,7 +86,7 @@ struct SoftmaxVjp {
   static constexpr std::string_view name = "softmax_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
-  void forward(const Rows& rows, const Array& dx, const Array& g, const Array& y) const {
+  void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& y) const {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>(
           [&](Block<T> to, ConstBlock<T> slope, ConstBlock<T> value) {
@@ -107,7 +107,7 @@ struct LogSoftmax {
   static constexpr std::string_view name = "log_softmax";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
-  static void forward(const Rows& rows, const Array& y, const Array& x) {
+  static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
     dispatch<floating>(y.dtype, [&]<class T>() {
       for_rows<T>(
           [](Block<T> to, ConstBlock<T> from) {
@@ -127,7 +127,7 @@ struct LogSoftmaxVjp {
   static constexpr std::string_view name = "log_softmax_vjp";
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
-  static void forward(const Rows& rows, const Array& dx, const Array& g, const Array& y) {
+  static void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& y) {
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for_rows<T>([](Block<T> to, ConstBlock<T> slope,
                      ConstBlock<T> value) { assign<T>(to, slope - exp_of(value) * sum_of<T>(slope)); },

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include <gradweave/graph/compile.hpp>
-#include <gradweave/graph/storage.hpp>
+#include <gradweave/graph/memory/storage.hpp>
+#include <gradweave/graph/samples.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
@@ -188,7 +189,7 @@ TEST_CASE("nor does the kernel of any op", "[allocations]") {
   for (const Operation* op : all_operations()) {
     for (const Sample& sample : op->samples()) {
       std::vector<Tensor> inputs;
-      for (const Draw& draw : sample.inputs) {
+      for (const InputSpec& draw : sample.inputs) {
         Generator generator(1);
         inputs.push_back(cast(random_uniform(draw.shape, generator, draw.low, draw.high), draw.dtype));
       }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <gradweave/graph/gradcheck.hpp>
+#include <gradweave/graph/check/gradcheck.hpp>
 
 #include "catch.hpp"
 

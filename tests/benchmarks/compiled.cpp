@@ -4,7 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include <gradweave/graph/compile.hpp>
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "allocations.hpp"

@@ -5,7 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/ops/ops.hpp>
 
 using namespace gradweave;

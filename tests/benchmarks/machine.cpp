@@ -5,7 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <gradweave/graph/profile.hpp>
+#include <gradweave/graph/report/profile.hpp>
 
 namespace {
 

@@ -3,8 +3,8 @@
 
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/memory.hpp>
-#include <gradweave/graph/plan.hpp>
-#include <gradweave/graph/storage.hpp>
+#include <gradweave/graph/memory/storage.hpp>
+#include <gradweave/graph/plan/plan.hpp>
 #include <gradweave/nn/nn.hpp>
 
 using namespace gradweave;
@@ -50,10 +50,10 @@ class Deep {
 };
 
 std::size_t arena_bytes(std::span<const Tensor> tensors) {
-  Snapshot snapshot;
-  snapshot.take(tensors);
-  const Structure structure(snapshot);
-  return Plan(snapshot, structure).bytes();
+  PendingGraph pending;
+  pending.take(tensors);
+  const GraphKey structure(pending);
+  return Plan(pending, structure).bytes();
 }
 
 // `percent` of what it takes without a budget; 0: no budget.

@@ -2,7 +2,7 @@
 // tests/peers/torch_networks.cpp measures the same networks in libtorch under the same names.
 #include <benchmark/benchmark.h>
 
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "work.hpp"

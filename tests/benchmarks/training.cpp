@@ -7,8 +7,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include <gradweave/graph/parallel.hpp>
-#include <gradweave/graph/storage.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "work.hpp"

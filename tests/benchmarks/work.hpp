@@ -2,7 +2,7 @@
 #pragma once
 #include <benchmark/benchmark.h>
 
-#include <gradweave/graph/explain.hpp>
+#include <gradweave/graph/report/explain.hpp>
 
 /// Counts the floating-point operations of a plan, and the bytes that it cannot do without: of its inputs and
 /// outputs. The time of the benchmark is that of one of `parts`.

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <gradweave/nn/update_ops.hpp>
 #include <gradweave/ops/ops.hpp>
+#include <gradweave/ops/optimizer_updates.hpp>
 
 #include "catch.hpp"
 #include "gradcheck_matcher.hpp"
@@ -118,16 +118,6 @@ TEST_CASE("targets that do not fit are errors", "[nn][losses]") {
   CHECK_THROWS_AS(nn::cross_entropy(logits, zeros({3, 3})), ShapeError);
   CHECK_THROWS_AS(nn::cross_entropy(logits, constant({0, 1})), DTypeError);
   CHECK_THROWS_AS(nn::cross_entropy(constant(1.0), constant(1.0)), ShapeError);
-}
-
-TEST_CASE("the ops of losses and updates pass the check of every op", "[nn][losses]") {
-  for (const auto& family : {nn::loss_operations(), nn::update_operations()}) {
-    for (const Operation* op : family) {
-      const GradcheckReport report = check_operation(*op);
-      INFO(op->name << ": " << report.message);
-      CHECK(report.ok);
-    }
-  }
 }
 
 TEST_CASE("losses refuse with their name, what they were given, and the line", "[nn][losses]") {

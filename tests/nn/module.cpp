@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include <gradweave/nn/layers.hpp>
+#include <gradweave/nn/layers/layers.hpp>
 #include <gradweave/nn/losses.hpp>
-#include <gradweave/nn/optimizers.hpp>
+#include <gradweave/nn/optimizers/optimizers.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"

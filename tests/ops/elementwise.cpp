@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/gradcheck.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
@@ -316,7 +316,7 @@ TEST_CASE("where hands the cotangent to the side that was taken", "[ops]") {
 
 struct Blend {
   static constexpr std::string_view name = "blend";
-  static constexpr std::size_t numbers = 1;
+  static constexpr std::size_t scalar_inputs = 1;
   static auto forward(const auto& a, const auto& b, const auto& share) { return a + share * (b - a); }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& share,
                     const Tensor&) {

@@ -9,27 +9,19 @@
 
 #include <fmt/format.h>
 
-#include <gradweave/graph/gradcheck.hpp>
+#include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/nn/losses.hpp>
-#include <gradweave/nn/update_ops.hpp>
 #include <gradweave/ops/ops.hpp>
+#include <gradweave/ops/optimizer_updates.hpp>
 
 #include "catch.hpp"
 
 namespace gradweave {
 namespace {
 
-std::vector<const Operation*> library_operations() {
-  std::vector<const Operation*> all = all_operations();
-  for (const auto& family : {nn::loss_operations(), nn::update_operations()}) {
-    all.insert(all.end(), family.begin(), family.end());
-  }
-  return all;
-}
-
 TEST_CASE("every op is right over its samples: derivatives, forward mode, every dtype and layout", "[ops]") {
-  for (const Operation* op : library_operations()) {
+  for (const Operation* op : all_operations()) {
     DYNAMIC_SECTION(op->name) {
       const GradcheckReport report = check_operation(*op);
       INFO(report.message);
@@ -39,7 +31,7 @@ TEST_CASE("every op is right over its samples: derivatives, forward mode, every 
 }
 
 TEST_CASE("an op without samples fails", "[ops]") {
-  Operation bare = *library_operations().front();
+  Operation bare = *all_operations().front();
   bare.samples = nullptr;
   const GradcheckReport report = check_operation(bare);
   CHECK_FALSE(report.ok);
@@ -48,17 +40,17 @@ TEST_CASE("an op without samples fails", "[ops]") {
 
 TEST_CASE("names of ops are unique", "[ops]") {
   std::set<std::string_view> names;
-  for (const Operation* op : library_operations()) CHECK(names.insert(op->name).second);
+  for (const Operation* op : all_operations()) CHECK(names.insert(op->name).second);
 }
 
 // Attributes are told apart, printed and hashed by reflection, which finds none where a member has no
 // default.
 TEST_CASE("attributes of every op are known", "[ops]") {
-  for (const Operation* op : library_operations()) {
+  for (const Operation* op : all_operations()) {
     if (op->attribute_size == 0) continue;
     for (const Sample& sample : op->samples()) {
       std::vector<Tensor> inputs;
-      for (const Draw& draw : sample.inputs) inputs.push_back(full(draw.shape, draw.low, draw.dtype));
+      for (const InputSpec& draw : sample.inputs) inputs.push_back(full(draw.shape, draw.low, draw.dtype));
       INFO(op->name);
       CHECK_FALSE(op->print(sample.call(inputs).node()->attributes()).empty());
     }
@@ -71,12 +63,12 @@ TEST_CASE("every op that the sources define is in the registry", "[ops]") {
       std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
   if (!std::filesystem::exists(root / "ops")) SKIP_TEST("the sources are not here");
   std::set<std::string> registered;
-  for (const Operation* op : library_operations()) registered.emplace(op->name);
+  for (const Operation* op : all_operations()) registered.emplace(op->name);
 
   const std::regex definition(R"(static\s+constexpr\s+std::string_view\s+name\s*=\s*"([^"]*)\")");
   std::size_t found = 0;
   for (const char* room : {"graph", "ops", "nn"}) {
-    for (const auto& file : std::filesystem::directory_iterator(root / room)) {
+    for (const auto& file : std::filesystem::recursive_directory_iterator(root / room)) {
       if (file.path().extension() != ".cpp") continue;
       std::stringstream text;
       text << std::ifstream(file.path()).rdbuf();
@@ -113,7 +105,7 @@ struct {
 bool has_second_derivative(const Operation& op) {
   for (const Sample& sample : op.samples()) {
     std::vector<Tensor> inputs;
-    for (const Draw& draw : sample.inputs) {
+    for (const InputSpec& draw : sample.inputs) {
       const Tensor x = full(draw.shape, draw.low, is_floating(draw.dtype) ? DType::float64 : draw.dtype);
       inputs.push_back(is_floating(draw.dtype) ? variable(x) : x);
     }
@@ -168,7 +160,7 @@ Tensor mutant_vjp(const void* attributes, std::size_t i, const Tensor& g, std::s
 
 TEST_CASE("the checker notices every mutation of every op's derivative", "[ops]") {
   int mutants = 0, noticed = 0;
-  for (const Operation* op : library_operations()) {
+  for (const Operation* op : all_operations()) {
     if (op->vjp == nullptr) continue;
     for (const Mutation mutation : mutations) {
       Operation mutant = *op;

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include <gradweave/graph/parallel.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"

@@ -83,7 +83,7 @@ TEST_CASE("causal softmax: row i sees i + 1 columns", "[softmax]") {
   check_values(causal_softmax(x, 2), {1, 0, 0, 0.25, 0.75, 0, 1.0 / 3, 1.0 / 3, 1.0 / 3});
   check_values(causal_softmax(stack({x, x}), 2), {1, 0, 0, 0.25, 0.75, 0, 1.0 / 3, 1.0 / 3, 1.0 / 3, 1, 0, 0,
                                                   0.25, 0.75, 0, 1.0 / 3, 1.0 / 3, 1.0 / 3});
-  // Rows that see all columns, and columns that no row sees.
+  // RowRange that see all columns, and columns that no row sees.
   check_values(causal_softmax(zeros({3, 2}, f64)), {1, 0, 0.5, 0.5, 0.5, 0.5});
   check_values(causal_softmax(zeros({1, 2}, f64)), {1, 0});
   CHECK_THROWS_AS(causal_softmax(constant({1, 2})), ShapeError);

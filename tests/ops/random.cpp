@@ -6,8 +6,8 @@
 #include <numeric>
 #include <set>
 
+#include <gradweave/ops/kernels/philox.hpp>
 #include <gradweave/ops/ops.hpp>
-#include <gradweave/ops/philox.hpp>
 
 #include "catch.hpp"
 

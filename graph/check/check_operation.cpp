@@ -1,0 +1,282 @@
+// Checking an op over its own samples: derivatives, then the kernel of every dtype and layout against
+// float64's.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/check/gradcheck.hpp>
+#include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/gradients.hpp>
+#include <gradweave/graph/node.hpp>
+#include <gradweave/graph/plan/plan.hpp>
+
+namespace gradweave {
+namespace {
+
+using Values = std::vector<double>;
+
+Values draw_values(const InputSpec& draw, std::mt19937_64& random) {
+  Values values(static_cast<std::size_t>(numel(draw.shape)));
+  for (double& value : values) {
+    value = draw.low + (draw.high - draw.low) * static_cast<double>(random() >> 11) * 0x1p-53;
+    if (!is_floating(draw.dtype)) value = std::floor(value);
+  }
+  return values;
+}
+
+template <class T>
+Tensor leaf(const Values& values, const Shape& shape, bool by_columns) {
+  Ref<Storage> storage = allocate_storage(values.size() * sizeof(T));
+  T* data = reinterpret_cast<T*>(storage->data);
+  std::array<Index, max_rank> strides{};
+  Index step = 1;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis)
+    strides[axis] = step, step *= std::max<Index>(shape[axis], 1);
+  const Shape packed = row_major(shape);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::size_t at = i;
+    if (by_columns) {
+      at = 0;
+      for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+        at += static_cast<std::size_t>(static_cast<Index>(i) / packed[axis] % shape[axis] * strides[axis]);
+      }
+    }
+    data[at] = static_cast<T>(values[i]);
+  }
+  const bool strided = by_columns && !is_row_major(shape, Dims(strides.data(), shape.rank()));
+  const Operation& kind = is_floating(dtype_of<T>) ? variable_leaf : constant_leaf;
+  auto* bytes = storage->data;
+  return make_leaf(kind, {shape, dtype_of<T>}, std::move(storage), bytes,
+                   strided ? Dims(strides.data(), shape.rank()) : Dims());
+}
+
+Tensor leaf(DType dtype, const Values& values, const Shape& shape, bool by_columns = false) {
+  return dispatch(dtype, [&]<class T>() { return leaf<T>(values, shape, by_columns); });
+}
+
+// What a dtype keeps of a number.
+double rounded(double value, DType dtype) {
+  if (dtype == DType::bool_) return value > 0.5 ? 1 : 0;
+  if (dtype == DType::int64) return std::trunc(value);
+  return dtype == DType::float32 ? static_cast<double>(static_cast<float>(value)) : value;
+}
+
+bool agree(double found, double expected, DType dtype, double tolerance) {
+  if (std::isnan(found) && std::isnan(expected)) return true;
+  if (dtype == DType::bool_) return (found != 0) == (expected != 0);
+  return found == expected || std::abs(found - expected) <= tolerance * (1 + std::abs(expected));
+}
+
+class OperationCheck {
+ public:
+  OperationCheck(const Operation& op, const GradcheckOptions& options, const Operation* table)
+      : op_(op), table_(table == nullptr ? op : *table), options_(options), random_(options.seed) {
+    options_.allow_unconnected =
+        true;  // an empty cotangent claims that the derivative is zero, and is checked
+  }
+
+  GradcheckReport run() {
+    const std::vector<Sample> samples = op_.samples == nullptr ? std::vector<Sample>() : op_.samples();
+    if (samples.empty()) return fail("it has no samples: add a static function `samples`");
+    for (number_ = 0; number_ < samples.size(); ++number_) {
+      sample_ = &samples[number_];
+      try {
+        if (GradcheckReport report = check_derivatives(); !report.ok) return report;
+        if (GradcheckReport report = check_kernels(); !report.ok) return report;
+      } catch (const std::exception& error) {
+        return fail(error.what());
+      }
+    }
+    return passed(fmt::format("{}: right over {} samples", op_.name, samples.size()));
+  }
+
+ private:
+  static GradcheckReport passed(std::string message = {}) {
+    GradcheckReport report;
+    report.ok = true;
+    report.verdict = Gradcheck::right;
+    report.message = std::move(message);
+    return report;
+  }
+  GradcheckReport fail(const std::string& what, Gradcheck verdict = Gradcheck::error) const {
+    GradcheckReport report;
+    report.verdict = verdict;
+    report.message = fmt::format("{}, sample {}: {}", op_.name, number_, what);
+    return report;
+  }
+
+  // The sample's op with the table to check in place of its own.
+  Tensor call(std::span<const Tensor> inputs) const {
+    Tensor y = sample_->call(inputs);
+    Node& node = *y.node();
+    if (node.operation != &op_)
+      throw GraphError(fmt::format("the sample calls {} instead", node.operation->name));
+    if (&table_ == &op_) return y;
+    return apply(table_, node.attributes(), std::vector<Operand>(node.inputs().begin(), node.inputs().end()));
+  }
+
+  std::vector<Values> draw() {
+    std::vector<Values> values;
+    values.reserve(sample_->inputs.size());
+    for (const InputSpec& input : sample_->inputs) values.push_back(draw_values(input, random_));
+    return values;
+  }
+
+  bool is_fixed(std::size_t i) const { return i < table_.fixed.size() && table_.fixed[i].has_value(); }
+
+  // The drawn values as leaves of a dtype, but for inputs whose dtype is the op's own business.
+  std::vector<Tensor> leaves(const std::vector<Values>& values, DType dtype, DType rounded_as,
+                             bool by_columns = false) const {
+    std::vector<Tensor> inputs;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const InputSpec& draw = sample_->inputs[i];
+      Values kept = values[i];
+      if (!is_fixed(i)) {
+        for (double& value : kept) value = rounded(value, rounded_as);
+      }
+      inputs.push_back(leaf(is_fixed(i) ? draw.dtype : dtype, kept, draw.shape, by_columns));
+    }
+    return inputs;
+  }
+
+  GradcheckReport check_derivatives() {
+    constexpr int attempts = 16;
+    GradcheckReport report;
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+      std::vector<Tensor> inputs;
+      const std::vector<Values> values = draw();
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const InputSpec& draw = sample_->inputs[i];
+        inputs.push_back(leaf(is_floating(draw.dtype) ? DType::float64 : draw.dtype, values[i], draw.shape));
+      }
+      const Tensor y = call(inputs);
+      const Values once = y.to_vector<double>();
+      const Values again = call(inputs).to_vector<double>();
+      if (!std::equal(once.begin(), once.end(), again.begin(), again.end(),
+                      [](double a, double b) { return agree(a, b, DType::float64, 0); })) {
+        return fail("the same inputs gave other values when asked again", Gradcheck::nondeterministic);
+      }
+      is_differentiable_ = table_.vjp != nullptr && y.is_tracked();
+      if (!is_differentiable_) return passed();
+      report = gradcheck([this](std::span<const Tensor> x) { return call(x); }, inputs, options_);
+      report.message = fmt::format("{}, sample {}: {}", op_.name, number_, report.message);
+      const bool unlucky = report.verdict == Gradcheck::kink || report.verdict == Gradcheck::zero;
+      if (!unlucky) break;  // else: step around the kink
+    }
+    return report;
+  }
+
+  GradcheckReport check_kernels() {
+    const bool has_reference = contains(table_.dtypes, DType::float64);
+    const std::vector<Values> values = draw();
+    for (const DType dtype : {DType::bool_, DType::int64, DType::float32, DType::float64}) {
+      if (!contains(table_.dtypes, dtype)) continue;
+      const std::vector<Tensor> inputs = leaves(values, dtype, dtype);
+      const Tensor y = call(inputs);
+      if (auto report = check_rows(y, dtype); !report.ok) return report;
+      const Tensor reference = call(leaves(values, has_reference ? DType::float64 : dtype, dtype));
+      if (auto report = compare(y, reference, fmt::format("{} kernel", name_of(dtype)),
+                                dtype == DType::float32 ? 1e-5 : 1e-12);
+          !report.ok) {
+        return report;
+      }
+      const Tensor by_columns = call(leaves(values, dtype, dtype, true));
+      if (auto report =
+              compare(by_columns, y, fmt::format("{} kernel on column-major inputs", name_of(dtype)),
+                      dtype == DType::float32 ? 1e-5 : 1e-12);
+          !report.ok) {
+        return report;
+      }
+      if (dtype == DType::float32 && has_reference && is_differentiable_) {
+        if (auto report = compare_gradients(y, inputs, values); !report.ok) return report;
+      }
+    }
+    return passed();
+  }
+
+  // A kernel that works by rows gives the same when each row is asked for alone.
+  GradcheckReport check_rows(const Tensor& y, DType dtype) const {
+    if (table_.run_rows == nullptr) return passed();
+    Node& node = *y.node();
+    const std::vector<Tensor> operands(node.inputs().begin(), node.inputs().end());
+    eval(y);
+    std::vector<ArrayView> inputs;
+    inputs.reserve(operands.size());
+    for (const Tensor& x : operands) {
+      inputs.push_back({x.node()->data, x.dtype(), x.node()->shape(), {}});
+    }
+    ArrayView whole{node.data, y.dtype(), node.shape(), {}};
+    const Index width = table_.row_width(node.attributes(), whole, inputs);
+    const Tensor alone = leaf(y.dtype(), Values(static_cast<std::size_t>(y.numel())), y.shape());
+    whole.data = nullptr;
+    for (Index row = 0; row < y.numel() / width; ++row) {
+      auto* to = alone.node()->data + static_cast<std::size_t>(row * width) * size_of(y.dtype());
+      table_.run_rows(node.attributes(), {to, row, 1, width}, whole, inputs);
+    }
+    return compare(alone, y, fmt::format("{} kernel, row by row", name_of(dtype)),
+                   dtype == DType::float32 ? 1e-5 : 1e-12);
+  }
+
+  GradcheckReport compare(const Tensor& found, const Tensor& expected, const std::string& what,
+                          double tolerance) const {
+    if (found.shape() != expected.shape()) {
+      return fail(fmt::format("{}: shape {}, expected {}", what, to_string(found.shape()),
+                              to_string(expected.shape())),
+                  Gradcheck::wrong);
+    }
+    const Values f = found.to_vector<double>(), e = expected.to_vector<double>();
+    for (std::size_t i = 0; i < f.size(); ++i) {
+      if (!agree(f[i], e[i], found.dtype(), tolerance)) {
+        return fail(fmt::format("{}: element {} is {:.9g}, expected {:.9g}", what, i, f[i], e[i]),
+                    Gradcheck::wrong);
+      }
+    }
+    return passed();
+  }
+
+  // Derivatives in float32 have the dtype of their tensor and agree with those in float64.
+  GradcheckReport compare_gradients(const Tensor& y, const std::vector<Tensor>& inputs,
+                                    const std::vector<Values>& values) const {
+    if (y.dtype() != DType::float32) return passed();
+    const std::vector<Tensor> wide = leaves(values, DType::float64, DType::float32);
+    const Tensor reference = call(wide);
+    const Values ones(static_cast<std::size_t>(y.numel()), 1);
+    const Tensor u = leaf(DType::float64, ones, y.shape());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i].is_tracked()) continue;
+      const Tensor g = gradients(y, {inputs[i]}, u, Unconnected::zeros)[0];
+      if (g.dtype() != DType::float32) {
+        return fail(fmt::format("the gradient by the float32 input {} is {}", i, name_of(g.dtype())),
+                    Gradcheck::wrong);
+      }
+      const Tensor expected = gradients(reference, {wide[i]}, u, Unconnected::zeros)[0];
+      if (auto report = compare(g, expected, fmt::format("float32 gradient by input {}", i), 1e-4);
+          !report.ok)
+        return report;
+    }
+    return passed();
+  }
+
+  const Operation& op_;
+  const Operation& table_;
+  GradcheckOptions options_;
+  std::mt19937_64 random_;
+  std::size_t number_ = 0;
+  const Sample* sample_ = nullptr;
+  bool is_differentiable_ = false;
+};
+
+}  // namespace
+
+GradcheckReport check_operation(const Operation& op, const GradcheckOptions& options,
+                                const Operation* table) {
+  Passes passes;
+  passes.cache =
+      table == nullptr;  // a table that lives no longer than this check must not be referred to later
+  const WithPasses with(passes);
+  return OperationCheck(op, options, table).run();
+}
+
+}  // namespace gradweave

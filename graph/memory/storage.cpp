@@ -1,0 +1,254 @@
+#include <gradweave/graph/memory/storage.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gradweave/graph/memory/slabs.hpp>
+#include <gradweave/graph/types/error.hpp>
+
+namespace gradweave {
+namespace {
+
+constexpr std::size_t alignment = 64;
+
+// Classes of size: four to a doubling, so that at most a fifth is wasted.
+struct SizeClass {
+  static constexpr std::size_t count = 256;
+  std::size_t index;
+  std::size_t bytes;
+
+  explicit SizeClass(std::size_t least) {
+    const auto shift = static_cast<std::size_t>(std::bit_width(least - 1)) - 3;
+    const std::size_t steps = (least - 1) >> shift;  // 4 to 7
+    index = 4 * shift + steps;
+    bytes = (steps + 1) << shift;
+  }
+};
+
+// The larger blocks that a thread does not use. Plain data, as `SmallBlocks`.
+class LargeBlocks {
+ public:
+  void* take(SizeClass size) {
+    FreeBlock*& head = unused_[size.index];
+    if (head == nullptr) return nullptr;
+    bytes_ -= size.bytes;
+    return std::exchange(head, head->next);
+  }
+  bool keep(void* block, SizeClass size, std::size_t most) {
+    if (bytes_ + size.bytes > most) return false;
+    bytes_ += size.bytes;
+    largest_ = std::max(largest_, size.index);
+    unused_[size.index] = new (block) FreeBlock{unused_[size.index], size.bytes};
+    return true;
+  }
+  // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
+  bool make_room(SizeClass size, std::size_t most) {
+    for (; largest_ > size.index; --largest_) {
+      while (unused_[largest_] != nullptr) {
+        give_back_first(unused_[largest_]);
+        if (bytes_ + size.bytes <= most) return true;
+      }
+    }
+    return false;
+  }
+  void give_back() {
+    for (FreeBlock*& head : unused_) {
+      while (head != nullptr) give_back_first(head);
+    }
+  }
+
+  // The system gives out small blocks faster, and less memory with them, where it need not align them much.
+  static std::align_val_t align_of(std::size_t bytes) {
+    return std::align_val_t{bytes <= 256 ? 16 : alignment};
+  }
+  static void* from_system(SizeClass size) {
+    return ::operator new(size.bytes, align_of(size.bytes), std::nothrow);
+  }
+  static void to_system(void* block, std::size_t bytes) { ::operator delete(block, align_of(bytes)); }
+
+ private:
+  void give_back_first(FreeBlock*& head) {
+    FreeBlock* block = std::exchange(head, head->next);
+    bytes_ -= block->bytes;
+    to_system(block, block->bytes);
+  }
+  std::array<FreeBlock*, SizeClass::count> unused_;
+  std::size_t bytes_;
+  std::size_t largest_;  // no larger class has unused blocks
+};
+
+// The memory of a thread. Plain data, so that reaching it costs no check for initialisation.
+struct Pool {
+  SmallBlocks small;
+  LargeBlocks large;
+  std::size_t used;
+  std::size_t peak;
+  bool open;   // to keep blocks: until then nobody would give them back at the end of the thread
+  bool ended;  // handles in static objects are released after the pool of their thread is gone
+
+  void count(std::size_t bytes) {
+    used += bytes;
+    if (used > peak) peak = used;
+  }
+  std::size_t most_large() const { return open ? peak : 0; }
+  std::size_t most_small() const {
+    constexpr std::size_t some_slabs = std::size_t{256} * 1024;
+    return open ? peak + some_slabs : 0;
+  }
+  void end() {
+    constexpr std::size_t much = std::size_t{1} << 20U;
+    large.give_back();
+    small.leave_all(much);
+    open = false;
+    ended = true;
+  }
+};
+constinit thread_local Pool pool{};
+
+// The scratch memory of a thread: one block for each depth of nesting.
+struct ScratchBlocks {
+  struct Block {
+    std::byte* data;
+    std::size_t bytes;
+  };
+  static constexpr std::size_t most = 8;
+  std::array<Block, most> blocks;
+  std::size_t depth;
+
+  void trim() {
+    for (std::size_t i = depth; i < most; ++i) {
+      if (blocks[i].data != nullptr)
+        free_block(std::exchange(blocks[i].data, nullptr), std::exchange(blocks[i].bytes, 0));
+    }
+  }
+};
+constinit thread_local ScratchBlocks scratch_blocks{};
+
+struct ThreadEnd {
+  ~ThreadEnd() {
+    scratch_blocks.trim();
+    pool.end();
+  }
+};
+
+void register_for_thread_end() {
+  thread_local ThreadEnd end;
+  static_cast<void>(end);
+  pool.open = !pool.ended;
+}
+
+// What comes seldom stands apart, so that the rest needs no stack.
+[[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
+  throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
+}
+
+[[gnu::noinline]] void* new_small(std::size_t bytes) {  // rounded
+  register_for_thread_end();
+  if (!pool.small.fetch(bytes)) out_of_memory(bytes);
+  void* block = pool.small.take(bytes);
+  if (pool.ended) pool.end();
+  pool.count(bytes);
+  return block;
+}
+
+[[gnu::noinline]] void* new_large(SizeClass size, std::size_t bytes) {
+  register_for_thread_end();
+  void* block = LargeBlocks::from_system(size);
+  if (block == nullptr) out_of_memory(bytes);
+  pool.count(size.bytes);
+  return block;
+}
+
+[[gnu::noinline]] void keep_or_leave(void* block, std::size_t bytes) {
+  if (!pool.open) register_for_thread_end();
+  if (!pool.small.keep(block, bytes, pool.most_small())) SmallBlocks::leave(block, bytes);
+}
+
+[[gnu::noinline]] void make_room_or_give_back(void* block, SizeClass size) {
+  if (!pool.open) register_for_thread_end();
+  const std::size_t most = pool.most_large();
+  if (!pool.large.keep(block, size, most) &&
+      !(pool.large.make_room(size, most) && pool.large.keep(block, size, most)))
+    LargeBlocks::to_system(block, size.bytes);
+}
+
+}  // namespace
+
+void* allocate_block(std::size_t bytes) {
+  if (bytes <= SmallBlocks::largest) {
+    const std::size_t rounded = SmallBlocks::rounded(bytes);
+    void* block = pool.small.take(rounded);
+    if (block == nullptr) return new_small(rounded);
+    pool.count(rounded);
+    return block;
+  }
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
+  const SizeClass size(std::min(bytes, most));
+  void* block = pool.large.take(size);
+  if (block == nullptr) return new_large(size, bytes);
+  pool.count(size.bytes);
+  return block;
+}
+
+void free_block(void* block, std::size_t bytes) noexcept {
+  if (bytes <= SmallBlocks::largest) {
+    const std::size_t rounded = SmallBlocks::rounded(bytes);
+    pool.used -= std::min(pool.used, rounded);
+    if (!pool.small.keep(block, rounded, pool.most_small())) keep_or_leave(block, rounded);
+  } else {
+    const SizeClass size(bytes);
+    pool.used -= std::min(pool.used, size.bytes);
+    if (!pool.large.keep(block, size, pool.most_large())) make_room_or_give_back(block, size);
+  }
+}
+
+void release_cached_memory() noexcept {
+  scratch_blocks.trim();
+  pool.large.give_back();
+  pool.small.give_back();
+  pool.peak = pool.used;
+}
+
+MemoryUse memory_use() noexcept { return {pool.used, pool.peak}; }
+
+Scratch::Scratch(std::size_t bytes) {
+  if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");
+  auto& block = scratch_blocks.blocks[scratch_blocks.depth];
+  if (block.bytes < bytes) {
+    if (block.data != nullptr) free_block(block.data, block.bytes);
+    block = {};
+    constexpr std::size_t least = 4096;
+    const std::size_t rounded = std::max(bytes, least);
+    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+  }
+  ++scratch_blocks.depth;
+  data_ = block.data;
+}
+Scratch::~Scratch() { --scratch_blocks.depth; }
+
+Ref<Storage> allocate_storage(std::size_t bytes) {
+  // Scalars sit right behind their header, larger data on its own cache line.
+  constexpr std::size_t header = sizeof(Storage);
+  const std::size_t offset = header + bytes <= 64 ? header : alignment;
+  if (bytes > std::numeric_limits<std::size_t>::max() - offset)
+    throw Error("out of memory: the size overflows");
+  void* block = allocate_block(offset + bytes);
+  auto* storage = new (block) Storage;
+  storage->data = static_cast<std::byte*>(block) + offset;
+  storage->bytes = bytes;
+  storage->release = [](Storage* s) noexcept {
+    const std::size_t total = static_cast<std::size_t>(s->data - reinterpret_cast<std::byte*>(s)) + s->bytes;
+    free_block(s, total);
+  };
+  return Ref<Storage>(storage);
+}
+
+void destroy(Storage* storage) noexcept { storage->release(storage); }
+
+}  // namespace gradweave

@@ -1,0 +1,66 @@
+// CapturedProgram: a program that was taken from a graph once and runs again on other data, without the
+// graph. What `compile` and the optimizers are built on; users want compile.hpp.
+#pragma once
+#include <memory>
+#include <source_location>
+#include <span>
+#include <vector>
+
+#include <gradweave/graph/capture.hpp>
+#include <gradweave/graph/plan/plan.hpp>
+
+namespace gradweave {
+
+class CapturedProgram {
+ public:
+  /// A program for the results and the cells' next tensors. Its inputs are the `arguments` (evaluated, new
+  /// ones at each run), the cells, and whatever else it reads, which stays what it is. Give up other handles
+  /// to its nodes first: what somebody holds is computed as a whole.
+  CapturedProgram(std::span<Node* const> arguments, std::span<const Tensor> results,
+                  std::span<const Cell> cells);
+
+  /// Runs on arguments of the same shapes, dtypes and layouts. A cell's memory is written in place when
+  /// nobody else refers to it; `owned[i]` handles of argument i do not count. If an op throws, cells keep
+  /// their old values, but for those that had been written in place.
+  void run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned);
+  /// After a run: gives the values of result `i` to `node`.
+  void give_result(std::size_t i, Node& node) const;
+  /// Ends a run.
+  void finish();
+
+  const Plan& plan() const { return *plan_; }
+
+ private:
+  enum class From : std::uint8_t { argument, cell, constant };
+  struct Source {
+    From from;
+    std::size_t number;
+    std::size_t argument;  // that it is, for a cell too; or none
+  };
+  struct State {
+    Tensor* tensor;
+    std::uint32_t output;   // of the plan; `no_id` when only read
+    std::uint32_t storage;  // which of its storages that is, where the cell's own may be taken; or `no_id`
+  };
+  struct Origin {  // of a node, which is gone: for errors
+    Ref<ModulePath> place;
+    std::source_location where;
+  };
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  [[noreturn]] void rethrow(const Value& at) const;
+  static std::uint32_t output_of(const PendingGraph& pending, const Tensor& tensor);
+
+  std::unique_ptr<GraphKey> structure_;
+  std::unique_ptr<Plan> plan_;
+  std::vector<Origin> origins_;  // by node of the pending
+  std::vector<Source> sources_;  // of the plan's inputs
+  std::vector<Tensor> constants_;
+  std::vector<State> cells_;
+  std::vector<std::uint32_t> results_;  // outputs of the plan
+  // Kept between runs for their memory alone.
+  std::vector<Node*> inputs_;
+  std::vector<std::uint32_t> owned_;
+  std::vector<Node*> targets_;
+};
+
+}  // namespace gradweave

@@ -1,0 +1,126 @@
+// Evaluation: a pending of what is to be computed, the plan for graphs of its structure, and a run of that.
+#include <gradweave/graph/evaluate.hpp>
+
+#include <algorithm>
+
+#include <gradweave/graph/capture.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/graph/plan/plan.hpp>
+#include <gradweave/graph/plan/plan_cache.hpp>
+#include <gradweave/graph/traverse.hpp>
+
+namespace gradweave {
+namespace {
+
+struct Planner {
+  NodeList order;
+  PendingGraph pending;
+  PlanCache<Plan> plans;
+  bool busy = false;
+};
+
+Planner& planner_of_thread() {
+  thread_local Planner planner;
+  return planner;
+}
+
+// The thread's planner; a new one where an op's kernel evaluates something itself.
+class Lease {
+ public:
+  Lease() {
+    Planner& shared = planner_of_thread();
+    if (shared.busy) own_ = std::make_unique<Planner>();
+    planner_ = own_ ? own_.get() : &shared;
+    planner_->busy = true;
+  }
+  ~Lease() { planner_->busy = false; }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Planner* operator->() const { return planner_; }
+  Planner& operator*() const { return *planner_; }
+
+ private:
+  std::unique_ptr<Planner> own_;
+  Planner* planner_;
+};
+
+void run(Planner& planner, History history) {
+  PendingGraph& pending = planner.pending;
+  const bool usual = WithPasses::current() == Passes{};
+  std::shared_ptr<Plan> plan = usual ? planner.plans.find(pending) : nullptr;
+  if (!plan) plan = planner.plans.make(pending, usual ? Keep::yes : Keep::no);
+
+  try {
+    plan->run(pending.inputs, history == History::release ? std::span<const std::uint32_t>(pending.uses)
+                                                          : std::span<const std::uint32_t>());
+  } catch (const Error&) {
+    const Value* at = plan->running();
+    if (at == nullptr || at->node == no_id) throw;
+    rethrow_situated(*pending.nodes[at->node]);
+  }
+  for (std::size_t i = 0; i < pending.held.size(); ++i) plan->give_values(i, *pending.nodes[pending.held[i]]);
+  plan->let_go();
+  for (const std::uint32_t k : pending.held) {
+    Node& node = *pending.nodes[k];
+    if (history == History::release || !node.tracked) node.release_history();
+  }
+}
+
+// A graph of millions of nodes is not worth one plan: it is computed stretch by stretch, and where it repeats
+// itself, one plan does for all of them. What is handed on from one stretch to the next has values until the
+// end.
+void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
+  std::vector<std::uint32_t> uses(order.size());
+  std::vector<bool> kept(order.size());
+  for (std::size_t k = order.size(); k-- > 0;) {
+    kept[k] = order[k]->refs.value() > uses[k];
+    for (const Tensor& input : std::as_const(*order[k]).inputs()) {
+      if (!input.node()->evaluated()) ++uses[input.node()->index];
+    }
+  }
+
+  std::vector<Tensor> handed_on;
+  for (std::size_t first = 0; first < order.size(); first += stretch) {
+    planner.pending.take(order.subspan(first, std::min(stretch, order.size() - first)));
+    for (const std::uint32_t k : planner.pending.held) {
+      if (!kept[first + k]) handed_on.emplace_back(planner.pending.nodes[k]);
+    }
+    run(planner, history);
+  }
+  for (const Tensor& tensor : handed_on) {
+    Node& node = *tensor.node();
+    if (node.tracked) node.storage = {}, node.data = nullptr;  // it can be computed again
+  }
+}
+
+}  // namespace
+
+void evaluate(std::span<const Tensor> tensors, History history) {
+  for (const Tensor& tensor : tensors) {
+    if (!tensor) throw GraphError("eval of an empty Tensor");
+  }
+  const Capture* capture = Capture::current();
+  const auto is_known = [&](const Tensor& t) {
+    return t.node()->evaluated() && (capture == nullptr || !capture->changes(t.node()));
+  };
+  if (std::ranges::all_of(tensors, is_known)) return;
+  if (capture != nullptr) {
+    throw GraphError(
+        "the values of a tensor are asked for inside a function that is being compiled, where they are not "
+        "known yet or change from call to call; return it from the function instead");
+  }
+  const Lease planner;
+  constexpr std::size_t stretch = 1 << 14;
+  NodeList& order = planner->order;
+  topological_order<FollowPending>(tensors, order);
+  if (order.size() <= 2 * stretch) {
+    planner->pending.take(order);
+    run(*planner, history);
+  } else {
+    run_in_stretches(*planner, std::exchange(order, {}), stretch, history);
+  }
+}
+
+CacheStatistics plan_cache_statistics() { return planner_of_thread().plans.statistics(); }
+
+}  // namespace gradweave

@@ -1,0 +1,94 @@
+// The order in which a program is computed.
+#include <algorithm>
+
+#include <gradweave/graph/plan/rewriting.hpp>
+
+namespace gradweave {
+
+std::vector<bool> backward_values(const Program& program) {
+  std::vector<bool> in_backward(program.values.size(), false);
+  for (Id id = 0; id < program.values.size(); ++id) {
+    const Value& v = program.values[id];
+    if (v.constant) continue;
+    in_backward[id] =
+        v.in_reverse || std::ranges::any_of(needs_of(program, id), [&](Id need) { return in_backward[need]; });
+  }
+  return in_backward;
+}
+
+// The live values in an order in which the reverse pass soon lets go of what it has read: backwards through
+// the forward pass, so that first comes what can do without the earlier values of that; and of the inputs of
+// a value the one first that takes the longest way. What could be written in place of an input waits for the
+// other readers of that.
+Program order(Program program, const Passes& passes) {
+  if (!passes.order || std::ranges::none_of(program.values, &Value::in_reverse)) return program;
+  const std::size_t count = program.values.size();
+  const std::vector<bool> in_backward = backward_values(program);
+  std::vector<std::uint32_t> depth(count, 0);
+  std::vector<Ids> readers(program.input_count);
+  std::vector<bool> live(count, false), is_output(count, false);
+  for (const Id id : program.outputs) live[id] = is_output[id] = true;
+  for (Id id = static_cast<Id>(count); id-- > 0;) {
+    if (!live[id]) continue;
+    for (const Id need : needs_of(program, id)) live[need] = true;
+  }
+  for (Id id = 0; id < count; ++id) {
+    if (!live[id]) continue;
+    for (const Id need : needs_of(program, id)) {
+      depth[id] = std::max(depth[id], depth[need] + 1);
+      const Id buffer = program.values[need].buffer;
+      if (buffer < program.input_count && program.is_computed(id)) readers[buffer].push_back(id);
+    }
+  }
+  const auto needs = [&](Id id) {
+    Ids all = needs_of(program, id);
+    if (is_output[id] && program.is_computed(id) && program.values[id].operation->elementwise) {
+      for (const Id input : program.inputs_of(program.values[id])) {
+        if (input >= program.input_count) continue;
+        if (program.bytes_of(program.values[input]) != program.bytes_of(program.values[id])) continue;
+        for (const Id reader : readers[input]) {
+          if (depth[reader] < depth[id]) all.push_back(reader);
+        }
+      }
+    }
+    std::ranges::stable_sort(all, std::greater(), [&](Id need) { return depth[need]; });
+    return all;
+  };
+  std::vector<Id> reaches(count, no_id);  // the first value of the forward pass that a backward one depends on
+  std::vector<Id> roots;
+  for (const Id id : program.outputs) {
+    if (!in_backward[id]) roots.push_back(id);
+  }
+  const auto forward_roots = static_cast<std::ptrdiff_t>(roots.size());
+  for (Id id = 0; id < count; ++id) {
+    if (!live[id] || !in_backward[id]) continue;
+    bool is_root = is_output[id];
+    for (const Id need : needs_of(program, id)) {
+      const Id buffer = program.values[need].buffer;
+      if (in_backward[need] || program.is_computed(buffer)) {
+        reaches[id] = std::min(reaches[id], in_backward[need] ? reaches[need] : buffer);
+        is_root |= !in_backward[need];
+      }
+    }
+    if (is_root && reaches[id] != no_id) roots.push_back(id);
+  }
+  std::stable_sort(roots.begin() + forward_roots, roots.end(), [&](Id a, Id b) {
+    return std::pair(reaches[b], depth[a]) < std::pair(reaches[a], depth[b]);
+  });
+  roots.insert(roots.end(), program.outputs.begin(), program.outputs.end());
+
+  Rewriting result(program);
+  std::vector<bool> done(count, false);
+  std::fill_n(done.begin(), program.input_count, true);
+  for (const Id root : roots) {
+    add_with_needs(
+        root, needs, [&](Id id) { return bool{done[id]}; },
+        [&](Id id) {
+          if (!done[id]) result.add(id, program.values[id].in_backward);
+          done[id] = true;
+        });
+  }
+  return result.finish();
+}
+
+}  // namespace gradweave

@@ -1,0 +1,29 @@
+// The passes of the planner, and how to switch them off.
+#pragma once
+
+namespace gradweave {
+
+/// The passes of the planner, which can be switched off one by one: results stay the same.
+struct Passes {
+  bool simplify = true;  ///< equal nodes once, constants at planning time, nothing for x * 1 and x + 0
+  bool order = true;     ///< the reverse pass goes back through the forward pass and lets go as it goes
+  bool fuse = true;      ///< elementwise ops run with what they follow, block by block
+  bool reuse = true;     ///< memory is used again once nobody reads it, and updates are done in place
+  bool cache = true;     ///< the plan is kept for other graphs of the same structure
+  friend bool operator==(const Passes&, const Passes&) = default;
+};
+
+/// While it lives, this thread plans with these passes.
+class WithPasses {
+ public:
+  explicit WithPasses(const Passes& passes);
+  ~WithPasses();
+  WithPasses(const WithPasses&) = delete;
+  WithPasses& operator=(const WithPasses&) = delete;
+  static const Passes& current();
+
+ private:
+  Passes outer_;
+};
+
+}  // namespace gradweave

@@ -1,0 +1,164 @@
+#include <gradweave/graph/plan/pending_graph.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include <gradweave/graph/memory.hpp>
+#include <gradweave/graph/traverse.hpp>
+
+namespace gradweave {
+namespace {
+
+std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
+  return (std::rotl(hash, 5) ^ word) * 0x9E3779B97F4A7C15U;
+}
+
+// In four strands, which do not wait for each other.
+std::uint64_t hash_of(std::span<const std::byte> bytes) {
+  std::array<std::uint64_t, 4> strands{}, words{};
+  std::size_t at = 0;
+  for (; at + sizeof words <= bytes.size(); at += sizeof words) {
+    std::memcpy(words.data(), bytes.data() + at, sizeof words);
+    for (std::size_t i = 0; i < 4; ++i) strands[i] = mix(strands[i], words[i]);
+  }
+  words = {};
+  std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.end(),
+            reinterpret_cast<std::byte*>(words.data()));
+  std::uint64_t hash = bytes.size();
+  for (std::size_t i = 0; i < 4; ++i) hash = mix(mix(hash, strands[i]), words[i]);
+  return hash;
+}
+
+}  // namespace
+
+// Where in `numbers_` that of an input is, or is to be put. Inputs are shared with other threads: nothing may
+// be written to them, so their numbers are looked up in an open table.
+std::size_t PendingGraph::place_of(const Node* node) const {
+  const std::size_t mask = numbers_.size() - 1;
+  std::size_t at = mix(0, std::bit_cast<std::uint64_t>(node)) >> 32U & mask;
+  while (numbers_[at] != none && inputs[numbers_[at]] != node) at = (at + 1) & mask;
+  return at;
+}
+
+std::uint32_t PendingGraph::input_number(Node* node) {
+  const std::uint32_t number = numbers_[place_of(node)];
+  return first_input + (number != none ? number : add_input(node));
+}
+
+[[gnu::noinline]] std::uint32_t PendingGraph::add_input(Node* node) {
+  const auto number = static_cast<std::uint32_t>(inputs.size());
+  numbers_[place_of(node)] = number;
+  inputs.push_back(node);
+  uses.push_back(0);
+  if (2 * inputs.size() > numbers_.size()) {
+    numbers_.assign(2 * numbers_.size(), none);
+    for (std::uint32_t i = 0; i <= number; ++i) numbers_[place_of(inputs[i])] = i;
+  }
+  return number;
+}
+
+void PendingGraph::take(std::span<const Tensor> roots) {
+  topological_order<FollowPending>(roots, nodes);
+  number_nodes();
+  for (const Tensor& root : roots) {
+    if (root.node()->evaluated()) input_number(root.node());
+  }
+  finish();
+}
+
+void PendingGraph::take(std::span<Node* const> some) {
+  nodes.assign(some.begin(), some.end());
+  for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
+  number_nodes();
+  finish();
+}
+
+void PendingGraph::number_nodes() {
+  key.resize(2 * nodes.size());
+  hash = 0;
+  std::size_t edge_count = 0;
+  std::uint64_t* word = key.data();
+  for (Node* node : nodes) {
+    *word++ = std::bit_cast<std::uint64_t>(node->operation);
+    // With the counts the edges can be told apart.
+    *word++ =
+        std::uint64_t{node->input_count} << 2U | std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
+    edge_count += node->input_count;
+    if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
+  }
+  inputs.clear(), uses.clear(), held.clear();
+  numbers_.assign(least_numbers, none);
+  node_uses_.assign(nodes.size(), 0);
+  edges.resize(edge_count);
+  std::uint32_t* edge = edges.data();
+  for (const Node* node : nodes) {
+    for (const Tensor& tensor : node->inputs()) {
+      Node* input = tensor.node();
+      *edge = input->evaluated() ? input_number(input) : input->index;
+      ++(*edge >= first_input ? uses[*edge - first_input] : node_uses_[*edge]);
+      ++edge;
+    }
+  }
+}
+
+void PendingGraph::finish() {
+  key.push_back(inputs.size());
+  for (const Node* input : inputs) describe_input(*input);
+  for (std::uint32_t k = 0; k < nodes.size(); ++k) {
+    if (nodes[k]->refs.value() > node_uses_[k]) held.push_back(k);
+  }
+  key.insert(key.end(), held.begin(), held.end());
+  key.push_back(MemoryBudget::current());
+  hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
+}
+
+void PendingGraph::add_to_key(std::uint64_t word) {
+  key.push_back(word);
+  hash = mix(hash, word);
+}
+
+std::uint32_t PendingGraph::number_of(const Node* node) const {
+  if (node->index < nodes.size() && nodes[node->index] == node) return node->index;
+  const std::uint32_t input = numbers_[place_of(node)];
+  return input == none ? none : first_input + input;
+}
+
+void PendingGraph::describe_input(const Node& node) {
+  key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 1 | node.strided);
+  for (const Index size : node.shape()) key.push_back(static_cast<std::uint64_t>(size));
+  if (!node.strided) return;
+  for (const Index stride : node.strides()) key.push_back(static_cast<std::uint64_t>(stride));
+}
+
+void GraphKey::Delete::operator()(void* attributes) const noexcept {
+  if (operation->destroy != nullptr) operation->destroy(attributes);
+  ::operator delete(attributes);
+}
+
+GraphKey::GraphKey(const PendingGraph& pending)
+    : key_(pending.key), edges_(pending.edges), hash_(pending.hash) {
+  attributes_.reserve(pending.nodes.size());
+  for (Node* node : pending.nodes) {
+    const Operation& op = *node->operation;
+    void* copy = nullptr;
+    if (op.attribute_size != 0) {
+      copy = ::operator new(op.attribute_size);
+      op.copy(node->attributes(), copy);
+      described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
+    }
+    attributes_.emplace_back(copy, Delete{&op});
+  }
+}
+
+bool GraphKey::matches(const PendingGraph& pending) const {
+  if (hash_ != pending.hash || key_ != pending.key || edges_ != pending.edges) return false;
+  return std::ranges::all_of(described_, [&](std::uint32_t k) {
+    Node& node = *pending.nodes[k];
+    return node.operation->equal(attributes_[k].get(), node.attributes());
+  });
+}
+
+}  // namespace gradweave

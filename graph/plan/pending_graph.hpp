@@ -1,0 +1,76 @@
+// PendingGraph: the part of a graph that is still to be computed, its nodes numbered, and the key of its
+// structure. Two graphs with equal keys differ only in the data that they read, so that one plan serves both.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include <gradweave/graph/node.hpp>
+#include <gradweave/graph/operation.hpp>
+
+namespace gradweave {
+
+class PendingGraph {
+ public:
+  /// Edges lead to `nodes[e]`, or to `inputs[e - first_input]`.
+  static constexpr std::uint32_t first_input = 1U << 31;
+
+  NodeList nodes;                    ///< without values, inputs before their users
+  std::vector<Node*> inputs;         ///< with values: what the nodes read, and roots that have them already
+  std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
+  std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
+  std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
+  std::vector<std::uint64_t> key;    ///< all of the structure but the edges and the attributes of the ops
+  std::uint64_t hash = 0;            ///< of the key, the edges and the attributes
+
+  /// Takes the pending of what `roots` need. The nodes' `index` is their number until the next traversal.
+  void take(std::span<const Tensor> roots);
+  /// The same of these nodes alone, inputs before their users; what else they read has values.
+  void take(std::span<Node* const> some);
+  /// The number of a node that was among `nodes`, `first_input` more for one among `inputs`; `none`
+  /// otherwise.
+  std::uint32_t number_of(const Node* node) const;
+  /// Makes the structure differ from others that have another word here.
+  void add_to_key(std::uint64_t word);
+  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
+
+ private:
+  void number_nodes();
+  void finish();
+  std::uint32_t input_number(Node* node);
+  std::uint32_t add_input(Node* node);
+  void describe_input(const Node& node);
+  std::size_t place_of(const Node* node) const;
+
+  static constexpr std::size_t least_numbers = 32;  // a power of two
+  std::vector<std::uint32_t> node_uses_;
+  std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
+};
+
+/// What a pending is recognised by: its key, its edges and the attributes of its ops, in memory of its own.
+class GraphKey {
+ public:
+  explicit GraphKey(const PendingGraph& pending);
+  GraphKey(GraphKey&&) noexcept = default;
+  GraphKey& operator=(GraphKey&&) noexcept = default;
+  ~GraphKey() = default;
+
+  bool matches(const PendingGraph& pending) const;
+  std::uint64_t hash() const { return hash_; }
+  /// Of node number `k`.
+  const void* attributes(std::size_t k) const { return attributes_[k].get(); }
+
+ private:
+  struct Delete {
+    const Operation* operation;
+    void operator()(void* attributes) const noexcept;
+  };
+  std::vector<std::uint64_t> key_;
+  std::vector<std::uint32_t> edges_;
+  std::uint64_t hash_;
+  std::vector<std::unique_ptr<void, Delete>> attributes_;
+  std::vector<std::uint32_t> described_;  // the nodes that have some
+};
+
+}  // namespace gradweave

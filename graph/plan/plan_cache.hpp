@@ -1,0 +1,85 @@
+// What was made for graphs of some structure, found again by snapshots of other graphs of the same structure.
+#pragma once
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/plan/pending_graph.hpp>
+
+namespace gradweave {
+
+enum class Keep { no, yes };
+
+/// Keeps the latest used, as many as together have at most `capacity` nodes; a larger one is not kept. A `T`
+/// is made from a pending and its structure, to which it may refer.
+template <class T>
+class PlanCache {
+ public:
+  explicit PlanCache(std::size_t capacity = std::size_t{1} << 17U) : capacity_(capacity) {}
+
+  /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller
+  /// holds it.
+  std::shared_ptr<T> find(const PendingGraph& pending) {
+    const auto [first, last] = by_hash_.equal_range(pending.hash);
+    for (auto at = first; at != last; ++at) {
+      if (!at->second->content->structure.matches(pending)) continue;
+      ++hits_;
+      entries_.splice(entries_.begin(), entries_, at->second);
+      return {at->second->content, &at->second->content->made};
+    }
+    ++misses_;
+    return nullptr;
+  }
+
+  /// Makes a T of `pending`, its structure and `arguments`, to be found again if asked for.
+  template <class... Arguments>
+  std::shared_ptr<T> make(const PendingGraph& pending, Keep keep, Arguments&&... arguments) {
+    auto content = std::make_shared<Content>(pending, std::forward<Arguments>(arguments)...);
+    constexpr std::size_t worth = 16;  // nodes, of what a T takes however small the graph is
+    const std::size_t nodes = pending.nodes.size() + worth;
+    if (keep == Keep::yes && nodes <= capacity_) {
+      entries_.push_front({content, nodes, pending.hash});
+      by_hash_.emplace(pending.hash, entries_.begin());
+      for (nodes_ += nodes; nodes_ > capacity_;) drop_oldest();
+    }
+    return {content, &content->made};
+  }
+
+  CacheStatistics statistics() const { return {hits_, misses_, entries_.size()}; }
+
+ private:
+  struct Content {
+    template <class... Arguments>
+    explicit Content(const PendingGraph& pending, Arguments&&... arguments)
+        : structure(pending), made(pending, structure, std::forward<Arguments>(arguments)...) {}
+    GraphKey structure;
+    T made;
+  };
+  struct Entry {
+    std::shared_ptr<Content> content;
+    std::size_t nodes;
+    std::uint64_t hash;
+  };
+  void drop_oldest() {
+    const Entry& oldest = entries_.back();
+    nodes_ -= oldest.nodes;
+    const auto [first, last] = by_hash_.equal_range(oldest.hash);
+    for (auto at = first; at != last; ++at) {
+      if (&*at->second != &oldest) continue;
+      by_hash_.erase(at);
+      break;
+    }
+    entries_.pop_back();
+  }
+
+  std::size_t capacity_;
+  std::size_t nodes_ = 0;
+  std::uint64_t hits_ = 0;
+  std::uint64_t misses_ = 0;
+  std::list<Entry> entries_;  // the latest used first
+  std::unordered_multimap<std::uint64_t, typename std::list<Entry>::iterator> by_hash_;
+};
+
+}  // namespace gradweave

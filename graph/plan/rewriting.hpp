@@ -1,0 +1,98 @@
+// Writing a program anew: what the passes between `lower` and `fuse` share.
+#pragma once
+#include <vector>
+
+#include <gradweave/graph/plan/program.hpp>
+
+namespace gradweave {
+
+// A program written anew, value by value, some of them twice.
+class Rewriting {
+ public:
+  explicit Rewriting(const Program& from)
+      : from_(from), first_(from.values.size(), no_id), again_(from.values.size(), no_id) {
+    to_.input_count = from.input_count;
+    to_.node_count = from.node_count;
+    to_.constants_folded = from.constants_folded;
+    to_.sizes_ = from.sizes_;
+    for (Id id = 0; id < from.input_count; ++id) {
+      first_[id] = id;
+      to_.values.push_back(from.values[id]);
+    }
+  }
+
+  /// Adds the value, which reads what was computed again where there is such, if it belongs to the backward phase itself.
+  void add(Id id, bool in_backward) { first_[id] = append(id, in_backward); }
+  void add_again(Id id) {
+    again_[id] = append(id, true);
+    to_.values.back().rematerialized = true;
+  }
+  bool has_again(Id id) const { return again_[id] != no_id; }
+
+  Program finish() {
+    for (const Id id : from_.outputs) to_.outputs.push_back(first_[id]);
+    return std::move(to_);
+  }
+
+ private:
+  Id append(Id old, bool in_backward) {
+    const auto id = static_cast<Id>(to_.values.size());
+    const auto renumbered = [&](Id input) {
+      return in_backward && has_again(input) ? again_[input] : first_[input];
+    };
+    Value v = from_.values[old];
+    v.buffer = v.is_view(old) ? renumbered(v.buffer) : id;
+    v.in_backward = in_backward;
+    const auto inputs = v.constant ? std::span<const Id>() : from_.inputs_of(v);
+    v.first_edge = static_cast<std::uint32_t>(to_.edges_.size());
+    v.edge_count = static_cast<std::uint32_t>(inputs.size());
+    for (const Id input : inputs) to_.edges_.push_back(renumbered(input));
+    to_.values.push_back(std::move(v));
+    return id;
+  }
+
+  const Program& from_;
+  Program to_;
+  std::vector<Id> first_, again_;  // by old number
+};
+
+using Ids = std::vector<Id>;
+
+// What must be there before a value: its inputs and, for a view, its buffer.
+inline Ids needs_of(const Program& program, Id id) {
+  const Value& v = program.values[id];
+  Ids needs;
+  if (v.is_view(id)) needs.push_back(v.buffer);
+  if (v.operation != nullptr && !v.constant) {
+    const auto inputs = program.inputs_of(v);
+    needs.insert(needs.end(), inputs.begin(), inputs.end());
+  }
+  return needs;
+}
+
+// What belongs to the reverse pass or comes after it.
+std::vector<bool> backward_values(const Program& program);
+
+// Calls `add` for `root` and what it needs, needs first, but not for what is `done`.
+inline void add_with_needs(Id root, const auto& needs, const auto& done, const auto& add) {
+  struct Frame {
+    Id id;
+    Ids needs;
+    std::size_t next = 0;
+  };
+  if (done(root)) return;
+  std::vector<Frame> path;
+  path.push_back({root, needs(root)});
+  while (!path.empty()) {
+    Frame& top = path.back();
+    if (top.next < top.needs.size()) {
+      const Id need = top.needs[top.next++];
+      if (!done(need)) path.push_back({need, needs(need)});
+      continue;
+    }
+    add(top.id);
+    path.pop_back();
+  }
+}
+
+}  // namespace gradweave

@@ -1,0 +1,28 @@
+// Windows that slide over an image: what convolution and pooling share.
+#pragma once
+#include <string>
+
+#include <gradweave/graph/types/shape.hpp>
+
+namespace gradweave {
+
+/// A number for rows and one for columns; one number stands for both.
+struct Pair {
+  Index rows = 1, cols = 1;
+  constexpr Pair() = default;
+  constexpr Pair(Index both) : rows(both), cols(both) {}
+  constexpr Pair(Index of_rows, Index of_cols) : rows(of_rows), cols(of_cols) {}
+  friend constexpr bool operator==(const Pair&, const Pair&) = default;
+};
+
+std::string to_string(const Pair& pair);
+/// How many windows fit along each axis: floor((size + 2 padding - dilation (window - 1) - 1) / stride) + 1.
+/// Throws ShapeError when the window is larger than the padded image, ValueError for a window, stride or
+/// dilation that is not positive and for negative padding.
+Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation);
+
+// How the attribute of an op is hashed and printed (attributes.hpp).
+std::size_t hash_member(const Pair& pair);
+inline std::string print_member(const Pair& pair) { return to_string(pair); }
+
+}  // namespace gradweave
