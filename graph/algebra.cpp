@@ -17,6 +17,7 @@ struct Fill {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "full";
+  static constexpr bool throws = false;
   static constexpr bool splat = true;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {shape, dtype}; }
@@ -31,6 +32,7 @@ struct Fill {
 struct Cast {
   DType dtype;
   static constexpr std::string_view name = "cast";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer(const Spec& x) const { return {x.shape, dtype}; }
   static void forward(const ArrayView& y, const ArrayView& x) {
@@ -49,7 +51,7 @@ struct Add {
   static constexpr double identity = -0.0;  // 0 would make a negative zero positive
   static constexpr DTypes dtypes = any_dtype;
   template <class T>
-  static void run(std::span<const void* const> inputs, T* output, Index count) {
+  static void run(std::span<const void* const> inputs, T* output, Index count) noexcept {
     Index first = 0;
     for (; first + detail::piece <= count; first += detail::piece) {
       detail::Piece<T> sum = detail::whole_piece<T>(inputs[0], first);
@@ -75,6 +77,7 @@ struct Sum {
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "sum";
+  static constexpr bool throws = false;
   Spec infer(const Spec& x) const { return {shape, x.dtype}; }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
@@ -189,7 +192,7 @@ Tensor full(const Shape& shape, double value, DType dtype) { return apply(Fill{v
 
 Tensor cast(const Operand& x, DType dtype) {
   if (x.tensor() == nullptr) return full({}, x.number(), dtype);
-  if (*x.tensor() && x.tensor()->dtype() == dtype) return *x.tensor();
+  if (!x.tensor()->is_empty() && x.tensor()->dtype() == dtype) return *x.tensor();
   return apply(Cast{dtype}, {x});
 }
 
@@ -202,7 +205,7 @@ Tensor add(std::span<const Tensor> terms) {
 }
 
 Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
-  if (x.tensor() != nullptr && *x.tensor() && contains(numeric, x.tensor()->dtype()) &&
+  if (x.tensor() != nullptr && !x.tensor()->is_empty() && contains(numeric, x.tensor()->dtype()) &&
       x.tensor()->numel() == numel(shape)) {
     return reshape(x, Dims(shape));  // one term each
   }
@@ -210,7 +213,8 @@ Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
 }
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
-  if (x.tensor() != nullptr && *x.tensor() && same(x.tensor()->shape(), shape)) return *x.tensor();
+  if (x.tensor() != nullptr && !x.tensor()->is_empty() && same(x.tensor()->shape(), shape))
+    return *x.tensor();
   return apply(BroadcastTo{shape}, {x});
 }
 
@@ -241,8 +245,8 @@ Tensor detach(const Tensor& tensor, std::source_location where) {
 }
 
 Tensor contiguous(const Tensor& tensor) {
-  if (!tensor) throw GraphError("contiguous of an empty Tensor");
-  if (tensor && tensor.is_evaluated() && !tensor.node()->strided) return tensor;
+  if (tensor.is_empty()) throw GraphError("contiguous of an empty Tensor");
+  if (tensor.is_evaluated() && !tensor.node()->strided) return tensor;
   return apply(Add{}, {Operand(tensor)});
 }
 

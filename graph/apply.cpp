@@ -52,13 +52,16 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
   node->place = Ref<ModulePath>(marks.place);
   node->input_count = count;
   Tensor* input = node->inputs().data();
-  bool tracked = false;
+  bool tracked = false, released = false;
   for (Node* from : inputs) {
     new (input++) Tensor(from);
     tracked |= from->tracked;
+    released |= from->released;
   }
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  node->tracked = tracked && is_floating(dtype) && !operation.stops_gradient;
+  const bool passes_gradient = is_floating(dtype) && !operation.stops_gradient;
+  node->tracked = tracked && passes_gradient;
+  node->released = released && passes_gradient;
   return handle;
 }
 
@@ -68,7 +71,7 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
   std::optional<DType> strong;
   DType weak = DType::bool_;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].tensor() != nullptr && !*inputs[i].tensor())
+    if (inputs[i].tensor() != nullptr && inputs[i].tensor()->is_empty())
       throw GraphError("an empty Tensor has no shape and no values");
     if (i < op.fixed.size() && op.fixed[i]) continue;
     if (const Tensor* tensor = inputs[i].tensor()) {
@@ -154,7 +157,7 @@ Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span
   if (!op.plain && (op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor();
-    if (tensor == nullptr || !*tensor) return Alike::no;
+    if (tensor == nullptr || tensor->is_empty()) return Alike::no;
     nodes[i] = tensor->node();
     if (i == 0) continue;
     if (nodes[i]->dtype != nodes[0]->dtype) return Alike::no;

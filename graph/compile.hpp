@@ -1,5 +1,6 @@
 // compile: a function of tensors that is looked at once and then runs without building any graph.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <memory>
@@ -15,19 +16,27 @@ class Plan;
 struct PlanReport;
 PlanReport explain_plan(const Plan& plan);
 
+struct CompileOptions {
+  /// Calls the function at each call to compare the graph that it builds then, and what that reads beside
+  /// arguments and parameters, with the first one. For finding a number, a flag or a tensor that was meant to
+  /// change: GraphError then names the line.
+  bool verify = false;
+};
+
 /// What `Compiled` keeps of a function: a program for each kind of arguments.
 class CompiledFunction {
  public:
   using Call = std::vector<Tensor> (*)(void* function, std::span<const Tensor> arguments);
 
-  CompiledFunction();
+  explicit CompiledFunction(const CompileOptions& options = {});
   CompiledFunction(CompiledFunction&&) noexcept;
   CompiledFunction& operator=(CompiledFunction&&) noexcept;
   ~CompiledFunction();
 
-  /// The results of `call(function, arguments)`, whose values may be overwritten by the next run unless
-  /// somebody else holds them, too.
-  std::span<const Tensor> run(Call call, void* function, std::span<const Tensor> arguments);
+  using Give = void (*)(void* to, std::span<const Tensor> results);
+  /// Gives the results of `call(function, arguments)`, which the next run may overwrite unless somebody holds
+  /// them by then. Throws GraphError while it runs in another thread, or in this one.
+  void run(Call call, void* function, std::span<const Tensor> arguments, Give give, void* to);
   /// How many kinds of arguments it has met.
   std::size_t programs() const;
   /// Of the latest call. Throws GraphError before the first one.
@@ -35,61 +44,67 @@ class CompiledFunction {
 
  private:
   struct Version;
-  std::vector<std::shared_ptr<Version>> versions_;
-  std::shared_ptr<const Version> latest_;  // that ran
-  std::vector<Tensor> inlined_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// See `compile`.
 template <class F>
 class Compiled {
  public:
-  explicit Compiled(F f) : f_(std::make_unique<F>(std::move(f))) {}
+  explicit Compiled(F f, const CompileOptions& options = {})
+      : f_(std::make_unique<F>(std::move(f))), function_(std::make_unique<CompiledFunction>(options)) {}
 
   template <std::convertible_to<const Tensor&>... Arguments>
-  auto operator()(const Arguments&... arguments) {
+  auto operator()(const Arguments&... arguments) const {
     using Result = std::invoke_result_t<F&, std::conditional_t<true, const Tensor&, Arguments>...>;
     const std::array<Tensor, sizeof...(arguments)> all{static_cast<const Tensor&>(arguments)...};
-    const std::span<const Tensor> results = function_.run(
-        [](void* f, std::span<const Tensor> x) {
-          return [&]<std::size_t... I>(std::index_sequence<I...>) -> std::vector<Tensor> {
-            F& function = *static_cast<F*>(f);
-            if constexpr (std::is_void_v<Result>) {
-              function(x[I]...);
-              return {};
-            } else if constexpr (std::convertible_to<Result, Tensor>) {
-              return {function(x[I]...)};
-            } else {
-              auto list = function(x[I]...);
-              return {list.begin(), list.end()};
-            }
-          }(std::make_index_sequence<sizeof...(Arguments)>());
-        },
-        f_.get(), all);
+    const auto call = [](void* f, std::span<const Tensor> x) {
+      return [&]<std::size_t... I>(std::index_sequence<I...>) -> std::vector<Tensor> {
+        F& function = *static_cast<F*>(f);
+        if constexpr (std::is_void_v<Result>) {
+          function(x[I]...);
+          return {};
+        } else if constexpr (std::convertible_to<Result, Tensor>) {
+          return {function(x[I]...)};
+        } else {
+          auto list = function(x[I]...);
+          return {list.begin(), list.end()};
+        }
+      }(std::make_index_sequence<sizeof...(Arguments)>());
+    };
     if constexpr (std::is_void_v<Result>) {
-      return;
-    } else if constexpr (std::convertible_to<Result, Tensor>) {
-      return Tensor(results[0]);
-    } else if constexpr (std::same_as<Result, std::vector<Tensor>>) {
-      return Result(results.begin(), results.end());
+      function_->run(
+          call, f_.get(), all, [](void*, std::span<const Tensor>) {}, nullptr);
     } else {
-      Result list;  // std::array
-      std::copy(results.begin(), results.end(), list.begin());
-      return list;
+      using Given = std::conditional_t<std::convertible_to<Result, Tensor>, Tensor, Result>;
+      Given given{};
+      const auto give = [](void* to, std::span<const Tensor> results) {
+        Given& result = *static_cast<Given*>(to);
+        if constexpr (std::same_as<Given, Tensor>) {
+          result = results[0];
+        } else if constexpr (requires { result.assign(results.begin(), results.end()); }) {
+          result.assign(results.begin(), results.end());
+        } else {
+          std::copy(results.begin(), results.end(), result.begin());  // std::array
+        }
+      };
+      function_->run(call, f_.get(), all, give, &given);
+      return given;
     }
   }
 
   /// How many kinds of arguments (shapes, dtypes, layouts) it has met: each has a program of its own.
-  std::size_t programs() const { return function_.programs(); }
+  std::size_t programs() const { return function_->programs(); }
   /// What the latest call ran (report/explain.hpp). Throws GraphError before the first call.
   template <std::same_as<PlanReport> Report = PlanReport>  // whose header only those include who ask
   Report explain() const {
-    return explain_plan(function_.plan());
+    return explain_plan(function_->plan());
   }
 
  private:
   std::unique_ptr<F> f_;
-  CompiledFunction function_;
+  std::unique_ptr<CompiledFunction> function_;
 };
 
 /// A function that does what `f` does: `f` maps tensors to a tensor, a std::vector or std::array of tensors,
@@ -98,8 +113,12 @@ class Compiled {
 /// parameters as they are then, and with fresh random numbers, without calling `f` again or building a graph:
 /// results are the same bit for bit. So `f` must do the same each time: no printing, no branches on values.
 /// Evaluating a tensor inside `f` (`item`, `to_vector`, printing) throws GraphError, as does reading an
-/// argument or a parameter, assigning to one, or a second step with the same parameter. Tensors from outside
-/// that are neither arguments nor parameters keep the values of the first call.
+/// argument or a parameter, assigning to one, or a second step with the same parameter.
+///
+/// A common beginner's error: a number, a flag or a tensor that `f` captures is frozen at the first call:
+/// what is neither an argument nor a parameter keeps the value that it had then. Make what changes an
+/// argument; `compile(f, {.verify = true})` finds what was forgotten. Results have no history: gradients
+/// through one are an error, take `detach(result)` for one that is meant as data.
 ///
 ///     auto step = compile([&](const Tensor& x, const Tensor& y) {
 ///       Tensor loss = nn::cross_entropy(net(x), y);
@@ -108,10 +127,12 @@ class Compiled {
 ///     });
 ///     for (auto [x, y] : loader) total += step(x, y).item();
 ///
-/// What `f` refers to must outlive it. Belongs to one thread at a time.
+/// What `f` refers to must outlive it. One thread at a time may call it: a second one gets an error. Another
+/// one compiled from the same network may run meanwhile, and one thread train it while others infer: a run
+/// reads each parameter as it is before a step or after it, never in between.
 template <class F>
-Compiled<F> compile(F f) {
-  return Compiled<F>(std::move(f));
+Compiled<F> compile(F f, const CompileOptions& options = {}) {
+  return Compiled<F>(std::move(f), options);
 }
 
 }  // namespace gradweave

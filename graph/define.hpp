@@ -36,12 +36,17 @@
 //   outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take its rows
 //   as multiples of b.
 //
+// forward that is noexcept, or a member `throws = false`, says that the op takes all values as they come: an
+// optimizer may then update in place before it runs. Without it an op in a reverse pass costs memory, since
+// nothing is overwritten before what may throw. `pure = false` says that it has effects (Operation::pure).
+//
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
-// op of any number of inputs takes them as a std::span. No vjp means: not differentiable, and asking is an
-// error. A static sum_of(terms) may give the sum of several results of the op in a shorter way, or empty. A
-// member `identity` is the number that, as one of two inputs, leaves the other as it is.
-// flops(y, x...) says how many floating-point operations it takes, as a double, for reports (explain.hpp): by
-// default one for each element of an elementwise op's output, and of a kernel's inputs.
+// op of any number of inputs takes them as a std::span. An op without a rule says so: `not_differentiable =
+// true` makes asking for its derivative an error, `stops_gradient = true` makes its result data; a result
+// that is not floating needs neither. A static sum_of(terms) may give the sum of several results of the op in
+// a shorter way, or empty. A member `identity` is the number that, as one of two inputs, leaves the other as
+// it is. flops(y, x...) says how many floating-point operations it takes, as a double, for reports
+// (explain.hpp): by default one for each element of an elementwise op's output, and of a kernel's inputs.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -249,12 +254,119 @@ constexpr void add_joining(Operation& table) {
     table.joining[static_cast<std::size_t>(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
 }
 
+// Whether the op's kernels take all values as they come.
+template <class Op, class T, std::size_t... I>
+constexpr bool is_noexcept(std::index_sequence<I...>) {
+  return noexcept(
+      std::declval<const Op&>().forward(std::declval<const Eigen::Map<const Piece<Input<Op, T, I>>>&>()...));
+}
+// The narrowest type that it has a kernel for.
+template <class Op>
+constexpr bool has_noexcept_forward() {
+  if constexpr (contains(dtypes_of<Op>(), DType::bool_)) {
+    if constexpr (takes_all_inputs<Op, bool>)
+      return noexcept(Op::template run<bool>({}, nullptr, 0));
+    else
+      return is_noexcept<Op, bool>(Inputs<Op>());
+  } else if constexpr (contains(dtypes_of<Op>(), DType::int64)) {
+    if constexpr (takes_all_inputs<Op, Index>)
+      return noexcept(Op::template run<Index>({}, nullptr, 0));
+    else
+      return is_noexcept<Op, Index>(Inputs<Op>());
+  } else {
+    if constexpr (takes_all_inputs<Op, double>)
+      return noexcept(Op::template run<double>({}, nullptr, 0));
+    else
+      return is_noexcept<Op, double>(Inputs<Op>());
+  }
+}
+template <class Op>
+constexpr bool throws_of() {
+  if constexpr (requires { Op::throws; }) {
+    return Op::throws;
+  } else if constexpr (ViewOp<Op>) {
+    return false;  // it has no kernel
+  } else if constexpr (ElementwiseOp<Op>) {
+    return !has_noexcept_forward<Op>();
+  } else {
+    return true;
+  }
+}
+
+// Whether Op has a member `vjp` of any kind: another one of that name then makes the name ambiguous.
+struct NamedVjp {
+  int vjp;
+};
+template <class Op>
+struct WithNamedVjp : Op, NamedVjp {};
+template <class Op>
+constexpr bool has_some_vjp() {
+  if constexpr (std::is_final_v<Op>) {
+    return requires { &Op::vjp; };
+  } else {
+    return !requires { &WithNamedVjp<Op>::vjp; };
+  }
+}
+template <class Op>
+concept CallableVjp = requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
+  { op.vjp(t, t, t) } -> std::same_as<Tensor>;
+} || requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
+  { op.vjp(i, t, all, t) } -> std::same_as<Tensor>;
+} || requires(const Op& op, std::size_t i, const Tensor& t) {
+  { op.vjp(i, t, t, t, t) } -> std::same_as<Tensor>;
+} || requires(const Op& op, std::size_t i, const Tensor& t) {
+  { op.vjp(i, t, t, t, t, t) } -> std::same_as<Tensor>;
+};
+template <class Op>
+concept SaysNoDerivative = (requires { Op::stops_gradient; }) || (requires { Op::not_differentiable; });
+// Results of these kinds have no derivative, whatever the op does.
+template <class Op>
+constexpr bool has_floating_result() {
+  if constexpr (ElementwiseOp<Op>) {
+    if constexpr (!contains(dtypes_of<Op>(), DType::float64) || takes_all_inputs<Op, double>) {
+      return contains(dtypes_of<Op>(), DType::float64);
+    } else {
+      return is_floating(block_result<Op, double>());
+    }
+  } else {
+    // Of nothing, or of whole numbers alone, there is nothing to differentiate.
+    return !requires(const Op& op) { op.infer(); } && (dtypes_of<Op>() & floating) != 0;
+  }
+}
+
+template <class Op>
+constexpr void check_rule() {
+  if constexpr (has_some_vjp<Op>()) {
+    static_assert(
+        requires { &Op::vjp; },
+        "vjp is a template or overloaded. Expected one plain function: Tensor vjp(const Tensor& g, const "
+        "Tensor& x, const Tensor& y), or with the number of the input in front: Tensor vjp(std::size_t i, "
+        "const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y)");
+    static_assert(
+        CallableVjp<Op>,
+        "vjp has another signature than expected: Tensor vjp(const Tensor& g, const Tensor& x, const "
+        "Tensor& y) for one input; Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const "
+        "Tensor& b, const Tensor& y) for two, with a third tensor for three; Tensor vjp(std::size_t i, "
+        "const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) for any number; const where "
+        "the op has attributes");
+  } else {
+    static_assert(
+        SaysNoDerivative<Op> || !has_floating_result<Op>(),
+        "the op has a floating result and no derivative: write `static Tensor vjp(const Tensor& g, const "
+        "Tensor& x, const Tensor& y)`, or say `static constexpr bool not_differentiable = true` (asking "
+        "for it is an error) or `static constexpr bool stops_gradient = true` (its result is data)");
+  }
+}
+
 template <class Op>
 constexpr Operation describe() {
+  check_rule<Op>();
   Operation table;
   table.name = Op::name;
   table.dtypes = dtypes_of<Op>();
   table.fixed = fixed_dtypes<Op>();
+  table.throws = throws_of<Op>();
+  if constexpr (requires { Op::pure; }) table.pure = Op::pure;
 
   if constexpr (!std::is_empty_v<Op>) {
     table.attribute_size = sizeof(Op);

@@ -62,6 +62,8 @@ using MatrixView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dyna
 /// ShapeError beyond two axes.
 template <class T>
 MatrixView<T> as_matrix(const Tensor& tensor);
+template <class T>
+MatrixView<T> as_matrix(const Tensor&& tensor) = delete;  // it would point into a tensor that is gone
 extern template MatrixView<float> as_matrix(const Tensor&);
 extern template MatrixView<double> as_matrix(const Tensor&);
 extern template MatrixView<Index> as_matrix(const Tensor&);

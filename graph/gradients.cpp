@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/operation.hpp>
 #include <gradweave/graph/traverse.hpp>
 
@@ -44,8 +45,10 @@ class Reverse {
     for (const Tensor& w : wrt) {
       if (w.is_tracked()) want(w.node());
     }
+    numberings_ = detail::numberings;
     for (Node* node : order_) {  // inputs first: what depends on a wanted tensor takes part
       for (const Tensor& input : node->inputs()) {
+        if (input.node()->released) refuse_released(*node, input);
         if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed)
           slots_[node->index].needed = true;
       }
@@ -59,7 +62,7 @@ class Reverse {
     add_term(*start, cotangent);
     for (std::size_t k = order_.size(); k-- > 0;) {
       const Node& node = *order_[k];
-      if (!slots_[k].needed || !slots_[k].first) continue;
+      if (!slots_[k].needed || slots_[k].first.is_empty()) continue;
       ReversePass::visit(node.where, node.place.get());
       const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
       for (std::size_t i = 0; i < node.input_count; ++i) {
@@ -67,7 +70,9 @@ class Reverse {
         Slot* slot = slot_of(input.node());
         if (slot == nullptr || !slot->needed) continue;
         Tensor term = vjp(order_[k], i, g);
-        if (!term) continue;
+        if (detail::numberings != numberings_)
+          renumber();  // the rule has looked at values, or differentiated
+        if (term.is_empty()) continue;
         const Dims shape = input.node()->shape();
         if (!same(term.node()->shape(), shape)) term = sum_to(Operand(term, node.where), Shape(shape));
         add_term(*slot, std::move(term));
@@ -77,7 +82,7 @@ class Reverse {
 
   Tensor cotangent_of(const Tensor& w) {
     Slot* slot = slot_of(w.node());
-    return slot == nullptr || !slot->first ? Tensor() : total(*slot);
+    return slot == nullptr || slot->first.is_empty() ? Tensor() : total(*slot);
   }
 
  private:
@@ -94,7 +99,7 @@ class Reverse {
   };
 
   void add_term(Slot& slot, Tensor term) {
-    if (slot.first) {
+    if (!slot.first.is_empty()) {
       others_.push_back(
           {std::move(term), std::exchange(slot.others, static_cast<std::uint32_t>(others_.size()))});
     } else {
@@ -129,9 +134,22 @@ class Reverse {
       return t.node()->operation == &op && t.node()->input_count > 0;
     };
     if (op.sum_of != nullptr && std::ranges::all_of(terms, alike)) {
-      if (Tensor shorter = op.sum_of(terms)) return shorter;
+      if (Tensor shorter = op.sum_of(terms); !shorter.is_empty()) return shorter;
     }
     return gradweave::add(terms);
+  }
+
+  // Terms would be missing without a word.
+  [[noreturn]] static void refuse_released(const Node& node, const Tensor& input) {
+    refuse<GraphError>(
+        node.operation->name, {Operand(input, node.where)},
+        "no gradient can flow through an operand whose history was released, by an optimizer's "
+        "step or since it is the result of a compiled function; take detach(x) if it is meant as data");
+  }
+
+  void renumber() {
+    for (std::size_t k = 0; k < order_.size(); ++k) order_[k]->index = static_cast<std::uint32_t>(k);
+    numberings_ = ++detail::numberings;
   }
 
   bool in_order(const Node* node) const { return node->index < order_.size() && order_[node->index] == node; }
@@ -152,29 +170,32 @@ class Reverse {
   }
 
   NodeList order_;
+  std::uint64_t numberings_ = 0;  // when the nodes got their numbers
   RecycledVector<Other> others_;
   RecycledVector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
   std::unordered_map<const Node*, std::size_t> leaves_;
 };
 
 void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
-  if (!y) throw GraphError("gradients of an empty Tensor");
+  if (y.is_empty()) throw GraphError("gradients of an empty Tensor");
   for (const Tensor& w : wrt) {
-    if (!w) throw GraphError("gradients with respect to an empty Tensor");
+    if (w.is_empty()) throw GraphError("gradients with respect to an empty Tensor");
   }
   if (y.node()->released) {
-    throw GraphError(fmt::format(
-        "gradients of {}: its history was released by an optimizer step; take gradients before it",
-        describe(y)));
+    throw GraphError(
+        fmt::format("gradients of {}: its history was released, by an optimizer's step (take gradients "
+                    "before it) or since it is "
+                    "the result of a compiled function (take detach(x) of one that is meant as data)",
+                    describe(y)));
   }
   if (!y.is_tracked() && unconnected == Unconnected::error)
     throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
-  if (!cotangent && y.numel() != 1) {
+  if (cotangent.is_empty() && y.numel() != 1) {
     throw GraphError(
         fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent",
                     describe(y), y.numel()));
   }
-  if (cotangent && !same(cotangent.shape(), y.shape())) {
+  if (!cotangent.is_empty() && !same(cotangent.shape(), y.shape())) {
     throw ShapeError(fmt::format("gradients of {}: its cotangent has shape {}", describe(y),
                                  to_string(cotangent.shape())));
   }
@@ -187,17 +208,22 @@ std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, cons
   check(y, wrt, cotangent, unconnected);
   const ReversePass mode;
   Reverse reverse(y, wrt);
-  if (y.is_tracked()) reverse.run(y, cotangent ? cast(cotangent, y.dtype()) : ones(y.shape(), y.dtype()));
+  if (y.is_tracked())
+    reverse.run(y, cotangent.is_empty() ? ones(y.shape(), y.dtype()) : cast(cotangent, y.dtype()));
   mode.leave();
   std::vector<Tensor> result;
   for (const Tensor& w : wrt) {
     Tensor g = reverse.cotangent_of(w);
-    if (!g && unconnected == Unconnected::error) {
+    if (g.is_empty() && unconnected == Unconnected::empty) {
+      result.emplace_back();
+      continue;
+    }
+    if (g.is_empty() && unconnected == Unconnected::error) {
       throw GraphError(fmt::format(
           "gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
           describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"));
     }
-    result.push_back(g ? std::move(g) : zeros(w.shape(), w.dtype()));
+    result.push_back(g.is_empty() ? zeros(w.shape(), w.dtype()) : std::move(g));
   }
   return result;
 }

@@ -11,7 +11,11 @@
 namespace gradweave {
 
 /// What to do about a tensor that the result does not depend on.
-enum class Unconnected { error, zeros };
+enum class Unconnected {
+  error,  ///< GraphError, which names it
+  zeros,  ///< zeros of its shape
+  empty,  ///< an empty Tensor
+};
 
 /// The cotangents of `wrt`, given `cotangent`, that of `y` (same shape; default 1 for a y of one element):
 /// for a scalar y its gradients. Builds nodes and computes nothing. Throws GraphError when y has

@@ -15,7 +15,7 @@ std::string describe(const Spec& spec) {
 }
 std::string describe(const Operand& operand) {
   if (operand.tensor() == nullptr) return fmt::format("{} ()", name_of(operand.number_dtype()));
-  return *operand.tensor() ? describe(operand.tensor()->node()->spec()) : "an empty Tensor";
+  return operand.tensor()->is_empty() ? "an empty Tensor" : describe(operand.tensor()->node()->spec());
 }
 
 template <class Operands>
@@ -74,7 +74,7 @@ void rethrow_situated(const Node& node) {
 
 const Tensor& tensor_of(const Operand& x, std::string_view op) {
   if (x.tensor() == nullptr) refuse<GraphError>(op, {x}, "expected a tensor, not a number");
-  if (!*x.tensor()) refuse<GraphError>(op, {x}, "expected a tensor that is not empty");
+  if (x.tensor()->is_empty()) refuse<GraphError>(op, {x}, "expected a tensor that is not empty");
   return *x.tensor();
 }
 

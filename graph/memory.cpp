@@ -19,7 +19,7 @@ bool Checkpoint::is_on() { return detail::marks.checkpointed; }
 
 // Nothing is written to a leaf, which other threads may be using.
 void Checkpoint::keep(const Tensor& result) {
-  if (!is_on() && result && result.node()->checkpointed) result.node()->checkpointed = false;
+  if (!is_on() && !result.is_empty() && result.node()->checkpointed) result.node()->checkpointed = false;
 }
 
 }  // namespace gradweave

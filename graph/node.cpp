@@ -14,6 +14,8 @@ void set_next_dead(Node* node, Node* next) { node->data = reinterpret_cast<std::
 
 }  // namespace
 
+constinit thread_local std::uint64_t detail::numberings = 0;
+
 void Node::release_history() noexcept {
   if (tracked) tracked = false, released = true;
   drop_inputs();

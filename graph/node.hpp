@@ -35,10 +35,10 @@ struct Node {
   std::uint8_t rank = 0;
   DType dtype = DType::float32;
   bool tracked = false;
-  bool seen : 1 = false;          ///< by a traversal that is under way
-  bool strided : 1 = false;       ///< has strides: its elements are not row-major
-  bool released : 1 = false;      ///< its history was let go by an optimizer step
-  bool in_reverse : 1 = false;    ///< built by `gradients`, not by the user
+  bool seen : 1 = false;        ///< by a traversal that is under way
+  bool strided : 1 = false;     ///< has strides: its elements are not row-major
+  bool released : 1 = false;    ///< the history of something behind it was let go: gradients would miss terms
+  bool in_reverse : 1 = false;  ///< built by `gradients`, not by the user
   bool checkpointed : 1 = false;  ///< built in a `checkpoint`: the reverse pass computes it again
 
   bool evaluated() const { return data != nullptr; }
@@ -63,6 +63,12 @@ struct Node {
   Tensor* input_array() { return reinterpret_cast<Tensor*>(this + 1); }
 };
 using NodeList = RecycledVector<Node*>;
+
+namespace detail {
+/// How often this thread has numbered nodes, in their `index`: whoever goes on using numbers after others may
+/// have written some compares it with what it was.
+extern constinit thread_local std::uint64_t numberings;
+}  // namespace detail
 static_assert(sizeof(Node) == 64 && std::is_standard_layout_v<Node>);
 
 /// A new leaf with values: `storage` from `data` on, with `strides` unless they are row-major.

@@ -6,18 +6,32 @@
 
 #include <gradweave/graph/tensor.hpp>
 
+// Clang warns where an Operand outlives the tensor that it refers to.
+#if __has_cpp_attribute(clang::lifetimebound)
+#define GRADWEAVE_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define GRADWEAVE_LIFETIMEBOUND
+#endif
+
 namespace gradweave {
+
+/// What holds a tensor, such as a parameter, and can be asked for it by reference.
+template <class T>
+concept TensorHolder = requires(const T& holder) {
+  { holder.operator const Tensor&() } -> std::same_as<const Tensor&>;
+};
 
 /// What an op is applied to: a tensor, or a number that takes the dtype of the tensors beside it. It
 /// remembers the source line it was written on. Only ever a parameter: it refers to the caller's tensor.
 class Operand {
  public:
-  Operand(const Tensor& tensor, std::source_location where = std::source_location::current())
+  Operand(const Tensor& tensor GRADWEAVE_LIFETIMEBOUND,
+          std::source_location where = std::source_location::current())
       : tensor_(&tensor), where_(where) {}
   /// What holds a tensor (a parameter) stands for it.
-  template <class T>
-    requires(std::convertible_to<const T&, const Tensor&> && !std::same_as<T, Tensor>)
-  Operand(const T& holder, std::source_location where = std::source_location::current())
+  template <TensorHolder T>
+  Operand(const T& holder GRADWEAVE_LIFETIMEBOUND,
+          std::source_location where = std::source_location::current())
       : Operand(static_cast<const Tensor&>(holder), where) {}
   template <class T>
     requires std::integral<T> || std::floating_point<T>
@@ -53,3 +67,5 @@ class Operand {
 };
 
 }  // namespace gradweave
+
+#undef GRADWEAVE_LIFETIMEBOUND

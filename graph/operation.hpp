@@ -32,6 +32,13 @@ struct Operation {
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
 
+  /// Without effects: equal nodes may be computed once, known results while planning, unread ones not at all,
+  /// and some twice. An op that is not pure (it reads a sensor, prints) runs once for each of its nodes
+  /// whenever these are evaluated, in the order in which they were reached.
+  bool pure = true;
+  /// Its kernels may refuse the values they meet. Nothing is overwritten in place before the last of such.
+  bool throws = true;
+
   std::optional<double>
       identity;  ///< of two inputs: where one is this number everywhere, the result is the other
 

@@ -75,7 +75,7 @@ class Printer {
 }  // namespace
 
 std::string to_string(const Tensor& tensor) {
-  if (!tensor) return "Tensor()";
+  if (tensor.is_empty()) return "Tensor()";
   evaluate({&tensor, 1});
   return fmt::format("{} {} {}", name_of(tensor.dtype()), to_string(tensor.shape()),
                      Printer(*tensor.node()).axis(0, 0));

@@ -8,6 +8,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/kernels/fused_loop.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/operation.hpp>
 
@@ -102,6 +103,16 @@ DType Tensor::dtype() const { return checked(node_).dtype; }
 bool Tensor::is_tracked() const { return checked(node_).tracked; }
 bool Tensor::is_evaluated() const { return checked(node_).evaluated(); }
 
+Tensor::operator bool() const {
+  const Node& node = checked(node_);
+  if (gradweave::numel(node.shape()) != 1) {
+    refuse<ShapeError>("a condition", {Operand(*this, node.where)},
+                       "it needs one truth value: join several with any(x) or all(x), and conditions on "
+                       "elements with logical_and(a, b) and logical_or(a, b) instead of && and ||");
+  }
+  return item<bool>();
+}
+
 template <class T>
 T Tensor::item() const {
   const Node& node = checked(node_);
@@ -126,7 +137,7 @@ std::vector<T> Tensor::to_vector() const {
 }
 
 template <class T>
-std::span<const T> Tensor::data() const {
+std::span<const T> Tensor::data() const& {
   const Node& node = checked(node_);
   if (node.dtype != dtype_of<T>) {
     throw DTypeError(
@@ -164,7 +175,7 @@ Tensor variable(const Tensor& tensor) {
 #define GRADWEAVE_INSTANTIATE(T)                                 \
   template T Tensor::item<T>() const;                            \
   template std::vector<T> Tensor::to_vector<T>() const;          \
-  template std::span<const T> Tensor::data<T>() const;           \
+  template std::span<const T> Tensor::data<T>() const&;          \
   template Tensor constant<T>(std::span<const T>, const Shape&); \
   template Tensor variable<T>(std::span<const T>, const Shape&)
 GRADWEAVE_INSTANTIATE(bool);

@@ -19,7 +19,12 @@ void destroy(Node* node) noexcept;
 inline RefCount& refs_of(Node* node) { return *reinterpret_cast<RefCount*>(node); }
 
 /// A handle to an immutable node. Copies are cheap and refer to the same node. A default-constructed Tensor
-/// is empty and stands for "no tensor"; every function but `operator bool` throws GraphError on it.
+/// is empty and stands for "no tensor"; every function but `is_empty` throws GraphError on it.
+///
+/// A common beginner's error: `if (x > 0 && y > 0)` for tensors of several elements. A tensor in a condition
+/// is its one element's truth; of several ask `all(x > 0)` or `any(x > 0)` (ops/reduction.hpp), and combine
+/// comparisons element by element with `logical_and` (ops/elementwise.hpp). `&&` joins two conditions, not
+/// two tensors. And `f(x).data<float>()` would point into a tensor that is gone: give that a name first.
 class Tensor {
  public:
   Tensor() = default;
@@ -36,7 +41,10 @@ class Tensor {
     if (node_ != nullptr && refs_of(node_).drop()) destroy(node_);
   }
 
-  explicit operator bool() const { return node_ != nullptr; }
+  bool is_empty() const { return node_ == nullptr; }
+  /// Whether its one element, evaluated if need be, is not zero. Throws ShapeError for none or several, and
+  /// GraphError inside a function that is being compiled, where values are not known.
+  explicit operator bool() const;
   Node* node() const { return node_; }
   /// For those who extend the library: a handle that takes over a reference,
   static Tensor adopt(Node* node) noexcept {
@@ -68,7 +76,9 @@ class Tensor {
   /// row-major (a transpose, a broadcast) throws ShapeError: ask for `contiguous(t)` first. Throws DTypeError
   /// unless T is the dtype.
   template <class T>
-  std::span<const T> data() const;
+  std::span<const T> data() const&;
+  template <class T>
+  std::span<const T> data() const&& = delete;  // it would point into a tensor that is gone
 
  private:
   Node* node_ = nullptr;

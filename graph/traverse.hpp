@@ -16,6 +16,13 @@ struct FollowPending {
   static bool follows(const Node& node) { return !node.evaluated(); }
 };
 
+/// And those that have some, with a history that gradients can flow through.
+struct FollowDifferentiable {
+  static bool follows(const Node& node) {
+    return !node.evaluated() || (node.tracked && node.input_count > 0);
+  }
+};
+
 namespace detail {
 
 // What Boost calls a queue, but last in, first out.
@@ -35,7 +42,7 @@ class NodeStack {
   std::size_t size_ = 0;
 };
 
-// A colour map of two colours: a node is seen or not.
+// A colour map of two colours: a node is seen or not. The visitor below marks it.
 struct Seen {
   using key_type = Node*;
   using value_type = boost::default_color_type;
@@ -45,13 +52,16 @@ struct Seen {
 inline boost::default_color_type get(Seen, Node* node) {
   return node->seen ? boost::gray_color : boost::white_color;
 }
-inline void put(Seen, Node* node, boost::default_color_type) { node->seen = true; }
+inline void put(Seen, Node*, boost::default_color_type) {}
 
-// Counts the nodes, and in `index` the edges that lead to each. Leaves them seen.
+// Lists the nodes, and counts in `index` the edges that lead to each. Leaves them seen.
 struct CountReaders : boost::default_bfs_visitor {
-  std::size_t* count;
-  explicit CountReaders(std::size_t& found) : count(&found) {}
-  void discover_vertex(Node*, const auto&) const { ++*count; }
+  NodeList* found;
+  explicit CountReaders(NodeList& nodes) : found(&nodes) {}
+  void discover_vertex(Node* node, const auto&) const {
+    found->push_back(node);
+    node->seen = true;
+  }
   void tree_edge(const InputEdge& edge, const auto& graph) const { target(edge, graph)->index = 1; }
   void non_tree_edge(const InputEdge& edge, const auto& graph) const { ++target(edge, graph)->index; }
 };
@@ -77,26 +87,64 @@ struct FromTheEnd : boost::default_bfs_visitor {
   }
 };
 
+// What an exception leaves marked would be passed over by every later traversal: takes the marks away,
+// without any memory.
+template <class Follow>
+class Unmarking {
+ public:
+  Unmarking(std::span<const Tensor> roots, NodeList& order) : roots_(roots), order_(order) {}
+  ~Unmarking() {
+    if (placed_from_ == 0) return;
+    if (placed_from_ == nothing_placed) {
+      for (Node* node : order_) node->seen = false;
+      return;
+    }
+    // What has no place yet gets one, in any order: the roots, then what those that have one read.
+    for (const Tensor& root : roots_) place(root.node());
+    for (std::size_t k = order_.size(); k-- > placed_from_;) {
+      for (const Tensor& input : order_[k]->inputs()) place(input.node());
+    }
+  }
+  Unmarking(const Unmarking&) = delete;
+  Unmarking& operator=(const Unmarking&) = delete;
+
+  // From here on, where the nodes that have their places in the order begin.
+  std::size_t& begin_placing() { return placed_from_ = order_.size(); }
+
+ private:
+  void place(Node* node) {
+    if (!Follow::follows(*node) || !node->seen) return;
+    node->seen = false;
+    order_[--placed_from_] = node;
+  }
+  static constexpr std::size_t nothing_placed = static_cast<std::size_t>(-1);
+  std::span<const Tensor> roots_;
+  NodeList& order_;
+  std::size_t placed_from_ = nothing_placed;
+};
+
 }  // namespace detail
 
 /// The nodes that `roots` reach through edges that `Follow` admits, the roots it admits included, in
 /// topological order, each with its place in that for its `index`. Depth costs memory but no recursion.
 template <class Follow>
 void topological_order(std::span<const Tensor> roots, NodeList& order) {
+  ++detail::numberings;
   const GraphView<Follow> graph;
   detail::NodeStack stack;
-  std::size_t count = 0;
+  order.clear();
+  detail::Unmarking<Follow> unmarking(roots, order);
   for (const Tensor& root : roots) {
     Node* node = root.node();
     if (!Follow::follows(*node) || node->seen) continue;
     node->index = 0;
-    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(count), detail::Seen());
+    boost::breadth_first_visit(graph, node, stack, detail::CountReaders(order), detail::Seen());
   }
-  order.resize(count);
+  std::size_t& left = unmarking.begin_placing();
   for (const Tensor& root : std::views::reverse(roots)) {
     Node* node = root.node();
     if (!node->seen || node->index != 0) continue;
-    boost::breadth_first_visit(graph, node, stack, detail::FromTheEnd(order, count), detail::Readers());
+    boost::breadth_first_visit(graph, node, stack, detail::FromTheEnd(order, left), detail::Readers());
   }
 }
 template <class Follow>

@@ -1,11 +1,13 @@
 #include <gradweave/nn/module.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/operation.hpp>
 
 namespace gradweave::nn {
 namespace detail {
@@ -81,8 +83,8 @@ std::shared_ptr<Cell> Cloning::copy_of(const std::shared_ptr<Cell>& cell) {
   std::shared_ptr<Cell>& copy = copies_->cells[cell.get()];
   if (!copy) {
     // A leaf of its own over the same memory: the first update of either finds it shared and makes a copy.
-    copy =
-        std::make_shared<Cell>(variable(cell->value), Ref<ModulePath>(new ModulePath{{}, cell->place->path}));
+    copy = std::make_shared<Cell>(placeholder(cell->value),
+                                  Ref<ModulePath>(new ModulePath{{}, cell->place->path}));
     copy->value.node()->place = copy->place;
   }
   return copy;
@@ -107,8 +109,9 @@ std::shared_ptr<ModuleState> Cloning::copy_of(const std::shared_ptr<ModuleState>
 Parameter::Parameter(std::string_view name, const Tensor& initial)
     : cell_(
           std::make_shared<detail::Cell>(Tensor(), Ref<ModulePath>(new ModulePath{{}, std::string(name)}))) {
-  if (!initial) throw GraphError(fmt::format("parameter \"{}\": the initial value is an empty Tensor", name));
-  store(initial);
+  if (initial.is_empty())
+    throw GraphError(fmt::format("parameter \"{}\": the initial value is an empty Tensor", name));
+  store(initial, false);
 }
 
 Parameter::Parameter(const Parameter& other)
@@ -125,7 +128,7 @@ void Parameter::assign(const Tensor& value) {
                     name()));
   }
   const Tensor& now = this->value();
-  if (!value) throw GraphError(fmt::format("parameter \"{}\": assigned an empty Tensor", name()));
+  if (value.is_empty()) throw GraphError(fmt::format("parameter \"{}\": assigned an empty Tensor", name()));
   if (value.shape() != now.shape()) {
     throw ShapeError(fmt::format("parameter \"{}\" has shape {}; assigned {}", name(), to_string(now.shape()),
                                  to_string(value.shape())));
@@ -134,15 +137,28 @@ void Parameter::assign(const Tensor& value) {
     throw DTypeError(fmt::format("parameter \"{}\" is {}; assigned {}: use cast", name(),
                                  name_of(now.dtype()), name_of(value.dtype())));
   }
-  store(value);
+  store(value, is_frozen());
 }
 
 // A row-major leaf, so that updates can be done in its memory.
-void Parameter::store(const Tensor& value) {
+void Parameter::store(const Tensor& value, bool frozen) {
   Tensor leaf = variable(value);
   if (leaf.node()->strided) leaf = variable(contiguous(leaf));
+  if (frozen)
+    leaf = make_leaf(constant_leaf, leaf.node()->spec(), leaf.node()->storage, leaf.node()->data, {});
   leaf.node()->place = cell_->place;
+  const std::lock_guard lock(cell_->lock);
   cell_->value = std::move(leaf);
+}
+
+void Parameter::set_frozen(bool frozen) {
+  if (Capture::current() != nullptr) {
+    throw GraphError(
+        fmt::format("parameter \"{}\" is frozen or unfrozen inside a function that is being compiled: do it "
+                    "between its calls",
+                    name()));
+  }
+  if (frozen != is_frozen()) store(Tensor(value()), frozen);
 }
 
 // ---- Module
@@ -216,6 +232,13 @@ std::vector<Parameter> Module::parameters() const {
   std::vector<Parameter> all;
   for (auto& [name, parameter] : named_parameters()) all.push_back(std::move(parameter));
   return all;
+}
+
+void Module::freeze() const {
+  for (Parameter& p : parameters()) p.freeze();
+}
+void Module::unfreeze() const {
+  for (Parameter& p : parameters()) p.unfreeze();
 }
 
 Index Module::parameter_count() const {

@@ -27,6 +27,7 @@ namespace detail {
 struct Cell {
   Tensor value;
   Ref<ModulePath> place;
+  StepLock lock = {};
 };
 struct ModuleState;
 
@@ -70,7 +71,7 @@ class Parameter {
   /// The current value. Whoever keeps it keeps its numbers: the next step then leaves this memory alone.
   const Tensor& value() const {
     Capture* capture = Capture::current();
-    return capture == nullptr ? cell().value : capture->read(cell().value);
+    return capture == nullptr ? cell().value : capture->read(cell().value, &cell().lock);
   }
   operator const Tensor&() const { return value(); }
   Shape shape() const { return value().shape(); }
@@ -79,6 +80,12 @@ class Parameter {
   /// Replaces the value, evaluated now. Throws ShapeError or DTypeError unless shape and dtype are the same
   /// as before.
   void assign(const Tensor& value);
+  /// A frozen parameter is data: no gradient reaches it, and optimizers leave it and its state as they are.
+  /// Throws GraphError inside a function that is being compiled; compiled functions notice at their next
+  /// call.
+  void freeze() { set_frozen(true); }
+  void unfreeze() { set_frozen(false); }
+  bool is_frozen() const { return !value().is_tracked(); }
   /// The path from the outermost module, such as "encoder/hidden/weight".
   const std::string& name() const { return cell().place->path; }
 
@@ -93,7 +100,8 @@ class Parameter {
     return *cell_;
   }
   [[noreturn]] static void throw_empty();
-  void store(const Tensor& value);
+  void store(const Tensor& value, bool frozen);
+  void set_frozen(bool frozen);
 
   std::shared_ptr<detail::Cell> cell_;
 };
@@ -107,6 +115,9 @@ class Module {
   std::vector<std::pair<std::string, Parameter>> named_parameters() const;
   /// The number of elements of all parameters.
   Index parameter_count() const;
+  /// Of all its parameters (Parameter::freeze).
+  void freeze() const;
+  void unfreeze() const;
   /// From the outermost module, such as "encoder/hidden"; empty for that one itself.
   std::string path() const;
 

@@ -27,14 +27,14 @@ auto density(const X& x) {
 // One op and not three: a transformer spends more time here than in anything else but its products.
 struct GeluOfErf {
   static constexpr std::string_view name = "gelu";
-  static auto forward(const auto& x) { return x * cumulative(x); }
+  static auto forward(const auto& x) noexcept { return x * cumulative(x); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return gelu_vjp(g, x); }
   static Samples samples() { return {{uniform(-3, 3)}}; }
 };
 
 struct GeluVjp {
   static constexpr std::string_view name = "gelu_vjp";
-  static auto forward(const auto& g, const auto& x) { return g * (cumulative(x) + x * density(x)); }
+  static auto forward(const auto& g, const auto& x) noexcept { return g * (cumulative(x) + x * density(x)); }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& x, const Tensor&) {
     if (i == 0) return gelu_vjp(h, x);
     const double norm = std::numbers::inv_sqrtpi / std::numbers::sqrt2;

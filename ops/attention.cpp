@@ -13,7 +13,7 @@ namespace gradweave {
 
 Tensor scaled_dot_product_attention(const Operand& q, const Operand& k, const Operand& v, bool causal) {
   for (const Operand& x : {q, k, v}) {
-    if (x.tensor() == nullptr || !*x.tensor() || x.tensor()->rank() < 2) {
+    if (x.tensor() == nullptr || x.tensor()->is_empty() || x.tensor()->rank() < 2) {
       throw ShapeError("scaled_dot_product_attention takes tensors of at least two axes (..., rows, width)");
     }
   }

@@ -21,6 +21,7 @@ struct Conv2d {
   Pair stride, padding, dilation;
   Index groups;
   static constexpr std::string_view name = "conv2d";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x, const Spec& weight) const {
     if (x.shape.rank() != 4 || weight.shape.rank() != 4) {
@@ -70,6 +71,7 @@ struct Conv2dInput {
   Index groups;
   Shape images;
   static constexpr std::string_view name = "conv2d_input";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {images, dy.dtype}; }
@@ -106,6 +108,7 @@ struct Conv2dWeight {
   Index groups;
   Shape weight;
   static constexpr std::string_view name = "conv2d_weight";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
   Spec infer(const Spec& dy, const Spec&) const { return {weight, dy.dtype}; }

@@ -46,7 +46,7 @@ typename A::PlainObject chosen(const F& f, const A& a, const B& b) {
 struct Subtract {
   static constexpr std::string_view name = "subtract";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& a, const auto& b) { return a - b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a - b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor&, const Tensor&) {
     return i == 0 ? g : -g;
   }
@@ -57,7 +57,7 @@ struct Multiply {
   static constexpr std::string_view name = "multiply";
   static constexpr double identity = 1;
   static constexpr DTypes dtypes = any_dtype;
-  static auto forward(const auto& a, const auto& b) { return a * b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a * b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
     return g * (i == 0 ? b : a);
   }
@@ -68,7 +68,7 @@ struct Scale {
   double factor;
   static constexpr std::string_view name = "scale";
   template <class X>
-  auto forward(const X& x) const {
+  auto forward(const X& x) const noexcept {
     return x * static_cast<typename X::Scalar>(factor);
   }
   Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return scale(g, factor); }
@@ -77,7 +77,7 @@ struct Scale {
 
 struct Divide {
   static constexpr std::string_view name = "divide";
-  static auto forward(const auto& a, const auto& b) { return a / b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a / b; }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& b, const Tensor& y) {
     return i == 0 ? g / b : -(g * y / b);
   }
@@ -90,7 +90,7 @@ struct DivideByNumber {
   double divisor;
   static constexpr std::string_view name = "divide_number";
   template <class X>
-  auto forward(const X& x) const {
+  auto forward(const X& x) const noexcept {
     return x / static_cast<typename X::Scalar>(divisor);
   }
   Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return g / divisor; }
@@ -101,7 +101,7 @@ struct Negative {
   static constexpr std::string_view name = "negative";
   static constexpr DTypes dtypes = numeric;
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     return x * typename X::Scalar(-1);  // Eigen's minus subtracts from 0, which loses the sign of a zero
   }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) { return -g; }
@@ -111,36 +111,58 @@ struct Negative {
 struct Equal {
   static constexpr std::string_view name = "equal";
   static constexpr DTypes dtypes = any_dtype;
-  static auto forward(const auto& a, const auto& b) { return a == b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a == b; }
   static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
 };
 
 struct NotEqual {
   static constexpr std::string_view name = "not_equal";
   static constexpr DTypes dtypes = any_dtype;
-  static auto forward(const auto& a, const auto& b) { return a != b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a != b; }
   static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
 };
 
 struct Less {
   static constexpr std::string_view name = "less";
   static constexpr DTypes dtypes = any_dtype;
-  static auto forward(const auto& a, const auto& b) { return a < b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a < b; }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
 };
 
 struct LessEqual {
   static constexpr std::string_view name = "less_equal";
   static constexpr DTypes dtypes = any_dtype;
-  static auto forward(const auto& a, const auto& b) { return a <= b; }
+  static auto forward(const auto& a, const auto& b) noexcept { return a <= b; }
   static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
 };
+
+struct LogicalAnd {
+  static constexpr std::string_view name = "logical_and";
+  static constexpr DTypes dtypes = only(DType::bool_);
+  static auto forward(const auto& a, const auto& b) noexcept { return a && b; }
+  static Samples samples() { return {{booleans(), booleans({3})}}; }
+};
+
+struct LogicalOr {
+  static constexpr std::string_view name = "logical_or";
+  static constexpr DTypes dtypes = only(DType::bool_);
+  static auto forward(const auto& a, const auto& b) noexcept { return a || b; }
+  static Samples samples() { return {{booleans(), booleans({3})}}; }
+};
+
+// Numbers stand for whether they are not zero.
+Operand truth(const Operand& x, std::string_view op, Tensor& keep) {
+  if (x.tensor() == nullptr) return {x.number() != 0, x.where()};
+  if (tensor_of(x, op).dtype() == DType::bool_) return x;
+  keep = apply<NotEqual>(x, Operand(0, x.where()));
+  return {keep, x.where()};
+}
 
 struct Sign {
   static constexpr std::string_view name = "sign";
   static constexpr DTypes dtypes = numeric;
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     using T = typename X::Scalar;
     return (x > T(0)).template cast<T>() - (x < T(0)).template cast<T>();
   }
@@ -151,42 +173,42 @@ struct Sign {
 struct Abs {
   static constexpr std::string_view name = "abs";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& x) { return x.abs(); }
+  static auto forward(const auto& x) noexcept { return x.abs(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sign(x); }
   static Samples samples() { return {{uniform(0.3, 2)}, {uniform(-2, -0.3)}}; }
 };
 
 struct Exp {
   static constexpr std::string_view name = "exp";
-  static auto forward(const auto& x) { return exp_of(x); }
+  static auto forward(const auto& x) noexcept { return exp_of(x); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * y; }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
 
 struct Expm1 {
   static constexpr std::string_view name = "expm1";
-  static auto forward(const auto& x) { return expm1_of(x); }
+  static auto forward(const auto& x) noexcept { return expm1_of(x); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * (y + 1); }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
 
 struct Log {
   static constexpr std::string_view name = "log";
-  static auto forward(const auto& x) { return x.log(); }
+  static auto forward(const auto& x) noexcept { return x.log(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g / x; }
   static Samples samples() { return {{uniform(0.5, 3)}}; }
 };
 
 struct Log1p {
   static constexpr std::string_view name = "log1p";
-  static auto forward(const auto& x) { return x.log1p(); }
+  static auto forward(const auto& x) noexcept { return x.log1p(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g / (x + 1); }
   static Samples samples() { return {{uniform(-0.5, 3)}}; }
 };
 
 struct Sqrt {
   static constexpr std::string_view name = "sqrt";
-  static auto forward(const auto& x) { return sqrt_of(x); }
+  static auto forward(const auto& x) noexcept { return sqrt_of(x); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return g * 0.5 / y; }
   static Samples samples() { return {{uniform(0.5, 3)}}; }
 };
@@ -194,7 +216,7 @@ struct Sqrt {
 struct Square {
   static constexpr std::string_view name = "square";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& x) { return x.square(); }
+  static auto forward(const auto& x) noexcept { return x.square(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * scale(x, 2); }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
@@ -202,7 +224,7 @@ struct Square {
 struct Power {
   static constexpr std::string_view name = "pow";
   template <class X, class T = typename X::Scalar>
-  static auto forward(const X& a, const X& b) {
+  static auto forward(const X& a, const X& b) noexcept {
     return a.binaryExpr(b, [](T base, T exponent) { return std::pow(base, exponent); });
   }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
@@ -217,7 +239,7 @@ struct PowerOfNumber {
   double exponent;
   static constexpr std::string_view name = "pow_number";
   template <class X>
-  auto forward(const X& x) const {
+  auto forward(const X& x) const noexcept {
     return pow_of(x, exponent);
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
@@ -228,21 +250,21 @@ struct PowerOfNumber {
 
 struct Sin {
   static constexpr std::string_view name = "sin";
-  static auto forward(const auto& x) { return x.sin(); }
+  static auto forward(const auto& x) noexcept { return x.sin(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * cos(x); }
   static Samples samples() { return {{uniform(-3, 3)}}; }
 };
 
 struct Cos {
   static constexpr std::string_view name = "cos";
-  static auto forward(const auto& x) { return x.cos(); }
+  static auto forward(const auto& x) noexcept { return x.cos(); }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return -(g * sin(x)); }
   static Samples samples() { return {{uniform(-3, 3)}}; }
 };
 
 struct Tanh {
   static constexpr std::string_view name = "tanh";
-  static auto forward(const auto& x) { return x.tanh(); }
+  static auto forward(const auto& x) noexcept { return x.tanh(); }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return tanh_vjp(g, y); }
   static Samples samples() { return {{uniform(-3, 3)}}; }
 };
@@ -251,7 +273,7 @@ struct Tanh {
 struct TanhVjp {
   static constexpr std::string_view name = "tanh_vjp";
   template <class X>
-  static auto forward(const X& g, const X& y) {
+  static auto forward(const X& g, const X& y) noexcept {
     return g * (typename X::Scalar(1) - y.square());
   }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) {
@@ -264,7 +286,7 @@ struct TanhVjp {
 struct Sigmoid {
   static constexpr std::string_view name = "sigmoid";
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     return (typename X::Scalar(1) + exp_of(-x)).inverse();
   }
   static Tensor vjp(const Tensor& g, const Tensor&, const Tensor& y) { return sigmoid_vjp(g, y); }
@@ -274,7 +296,7 @@ struct Sigmoid {
 struct SigmoidVjp {
   static constexpr std::string_view name = "sigmoid_vjp";
   template <class X>
-  static auto forward(const X& g, const X& y) {
+  static auto forward(const X& g, const X& y) noexcept {
     return g * y * (typename X::Scalar(1) - y);
   }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor& g, const Tensor& y, const Tensor&) {
@@ -287,7 +309,7 @@ struct Relu {
   static constexpr std::string_view name = "relu";
   static constexpr DTypes dtypes = numeric;
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     return larger(x, filled(x, 0));
   }
   // The output says as much as the input, and the next op reads it too: one of them less to keep.
@@ -298,7 +320,7 @@ struct Relu {
 struct ReluVjp {
   static constexpr std::string_view name = "relu_vjp";
   template <class X>
-  static auto forward(const X& g, const X& x) {
+  static auto forward(const X& g, const X& x) noexcept {
     using T = typename X::Scalar;
     return chosen([](T a, T b) { return a > T(0) ? b : T(0); }, x, g);
   }
@@ -311,7 +333,7 @@ struct ReluVjp {
 struct Softplus {
   static constexpr std::string_view name = "softplus";
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     return larger(x, filled(x, 0)) + exp_of(-x.abs()).log1p();
   }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); }
@@ -321,7 +343,7 @@ struct Softplus {
 struct Erf {
   static constexpr std::string_view name = "erf";
   template <class X>
-  static auto forward(const X& x) {
+  static auto forward(const X& x) noexcept {
     return x.erf();
   }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) {
@@ -333,7 +355,7 @@ struct Erf {
 struct Maximum {
   static constexpr std::string_view name = "maximum";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& a, const auto& b) { return larger(a, b); }
+  static auto forward(const auto& a, const auto& b) noexcept { return larger(a, b); }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
     return g * (i == 0 ? prefer(a, b) : prefer(b, a));
   }
@@ -343,7 +365,7 @@ struct Maximum {
 struct Minimum {
   static constexpr std::string_view name = "minimum";
   static constexpr DTypes dtypes = numeric;
-  static auto forward(const auto& a, const auto& b) { return smaller(a, b); }
+  static auto forward(const auto& a, const auto& b) noexcept { return smaller(a, b); }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
     return g * (i == 0 ? prefer(b, a) : prefer(a, b));
   }
@@ -354,7 +376,7 @@ struct Minimum {
 struct Prefer {
   static constexpr std::string_view name = "prefer";
   template <class X>
-  static auto forward(const X& a, const X& b) {
+  static auto forward(const X& a, const X& b) noexcept {
     using T = typename X::Scalar;
     return (a > b).template cast<T>() + (a == b).template cast<T>() * T(0.5);
   }
@@ -367,7 +389,7 @@ struct Where {
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
   template <class T>
-  static void run(std::span<const void* const> inputs, T* output, Index count) {
+  static void run(std::span<const void* const> inputs, T* output, Index count) noexcept {
     const bool* condition = static_cast<const bool*>(inputs[0]);
     const T *a = static_cast<const T*>(inputs[1]), *b = static_cast<const T*>(inputs[2]);
     using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t,
@@ -390,7 +412,7 @@ struct Clamp {
   static constexpr std::string_view name = "clamp";
   static constexpr DTypes dtypes = numeric;
   template <class X>
-  auto forward(const X& x) const {
+  auto forward(const X& x) const noexcept {
     using T = typename X::Scalar;
     if constexpr (std::is_same_v<T, Index>) {  // the whole numbers in between
       return smaller(larger(x, filled(x, convert<T>(std::ceil(low)))),
@@ -412,7 +434,7 @@ Tensor prefer(const Operand& a, const Operand& b) { return apply<Prefer>(a, b); 
 Tensor scale(const Operand& x, double factor) { return apply(Scale{factor}, {x}); }
 
 bool is_floating_tensor(const Operand& x) {
-  return x.tensor() != nullptr && *x.tensor() && is_floating(x.tensor()->dtype());
+  return x.tensor() != nullptr && !x.tensor()->is_empty() && is_floating(x.tensor()->dtype());
 }
 
 }  // namespace
@@ -434,6 +456,22 @@ Tensor less(const Operand& a, const Operand& b) { return apply<Less>(a, b); }
 Tensor less_equal(const Operand& a, const Operand& b) { return apply<LessEqual>(a, b); }
 Tensor greater(const Operand& a, const Operand& b) { return apply<Less>(b, a); }
 Tensor greater_equal(const Operand& a, const Operand& b) { return apply<LessEqual>(b, a); }
+Tensor logical_and(const Operand& a, const Operand& b) {
+  Tensor keep_a, keep_b;
+  return apply<LogicalAnd>(truth(a, "logical_and", keep_a), truth(b, "logical_and", keep_b));
+}
+Tensor logical_or(const Operand& a, const Operand& b) {
+  Tensor keep_a, keep_b;
+  return apply<LogicalOr>(truth(a, "logical_or", keep_a), truth(b, "logical_or", keep_b));
+}
+Tensor logical_xor(const Operand& a, const Operand& b) {
+  Tensor keep_a, keep_b;
+  return apply<NotEqual>(truth(a, "logical_xor", keep_a), truth(b, "logical_xor", keep_b));
+}
+Tensor logical_not(const Operand& x) {
+  Tensor keep;
+  return apply<Equal>(truth(x, "logical_not", keep), Operand(false, x.where()));
+}
 Tensor sign(const Operand& x) { return apply<Sign>(x); }
 Tensor abs(const Operand& x) { return apply<Abs>(x); }
 Tensor exp(const Operand& x) { return apply<Exp>(x); }
@@ -469,18 +507,43 @@ Tensor clamp(const Operand& x, double low, double high) {
 }
 
 std::vector<const Operation*> elementwise_operations() {
-  return {&operation_of<Subtract>(),  &operation_of<Multiply>(),       &operation_of<Scale>(),
-          &operation_of<Divide>(),    &operation_of<DivideByNumber>(), &operation_of<Negative>(),
-          &operation_of<Equal>(),     &operation_of<NotEqual>(),       &operation_of<Less>(),
-          &operation_of<LessEqual>(), &operation_of<Sign>(),           &operation_of<Abs>(),
-          &operation_of<Exp>(),       &operation_of<Expm1>(),          &operation_of<Log>(),
-          &operation_of<Log1p>(),     &operation_of<Sqrt>(),           &operation_of<Square>(),
-          &operation_of<Power>(),     &operation_of<PowerOfNumber>(),  &operation_of<Sin>(),
-          &operation_of<Cos>(),       &operation_of<Tanh>(),           &operation_of<TanhVjp>(),
-          &operation_of<Sigmoid>(),   &operation_of<SigmoidVjp>(),     &operation_of<Relu>(),
-          &operation_of<ReluVjp>(),   &operation_of<Softplus>(),       &operation_of<Erf>(),
-          &operation_of<Maximum>(),   &operation_of<Minimum>(),        &operation_of<Prefer>(),
-          &operation_of<Where>(),     &operation_of<Clamp>()};
+  return {&operation_of<Subtract>(),
+          &operation_of<Multiply>(),
+          &operation_of<Scale>(),
+          &operation_of<Divide>(),
+          &operation_of<DivideByNumber>(),
+          &operation_of<Negative>(),
+          &operation_of<Equal>(),
+          &operation_of<NotEqual>(),
+          &operation_of<Less>(),
+          &operation_of<LessEqual>(),
+          &operation_of<LogicalAnd>(),
+          &operation_of<LogicalOr>(),
+          &operation_of<Sign>(),
+          &operation_of<Abs>(),
+          &operation_of<Exp>(),
+          &operation_of<Expm1>(),
+          &operation_of<Log>(),
+          &operation_of<Log1p>(),
+          &operation_of<Sqrt>(),
+          &operation_of<Square>(),
+          &operation_of<Power>(),
+          &operation_of<PowerOfNumber>(),
+          &operation_of<Sin>(),
+          &operation_of<Cos>(),
+          &operation_of<Tanh>(),
+          &operation_of<TanhVjp>(),
+          &operation_of<Sigmoid>(),
+          &operation_of<SigmoidVjp>(),
+          &operation_of<Relu>(),
+          &operation_of<ReluVjp>(),
+          &operation_of<Softplus>(),
+          &operation_of<Erf>(),
+          &operation_of<Maximum>(),
+          &operation_of<Minimum>(),
+          &operation_of<Prefer>(),
+          &operation_of<Where>(),
+          &operation_of<Clamp>()};
 }
 
 }  // namespace gradweave

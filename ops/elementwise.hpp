@@ -64,6 +64,12 @@ Tensor erf(const Operand& x);
 Tensor maximum(const Operand& a, const Operand& b);
 /// The smaller of two; where they are equal each gets half of the cotangent.
 Tensor minimum(const Operand& a, const Operand& b);
+/// Elementwise truth; numbers stand for whether they are not zero. (`&&`, `||` and `!` are about whole
+/// conditions.)
+Tensor logical_and(const Operand& a, const Operand& b);
+Tensor logical_or(const Operand& a, const Operand& b);
+Tensor logical_xor(const Operand& a, const Operand& b);
+Tensor logical_not(const Operand& x);
 /// a where `condition` (bool), else b. The cotangent goes only to the side that was taken.
 Tensor where(const Operand& condition, const Operand& a, const Operand& b);
 /// x limited to [low, high], whole numbers to the whole ones in it; the derivative is 1 inside and on the

@@ -15,10 +15,29 @@ namespace gradweave {
 namespace {
 
 Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
+Tensor at_label_vjp(const Tensor& g, const Tensor& labels, Index classes);
+
+// Indices that were looked at: an op of its own, which runs before anything is overwritten, so that the
+// kernels of a reverse pass meet none that they would have to refuse.
+struct CheckIndex {
+  Index size;
+  static constexpr std::string_view name = "check_index";
+  static constexpr DTypes dtypes = only(DType::int64);
+  static Spec infer(const Spec& indices) { return indices; }
+  void forward(const ArrayView& y, const ArrayView& indices) const;
+  static SamplesOf<CheckIndex> samples() { return {{{4}, {integers(0, 4, {3})}}}; }
+};
+Tensor checked(const Tensor& indices, Index size) { return apply(CheckIndex{size}, {indices}); }
 
 void check_index(Index index, Index size, Index position) {
   if (index < 0 || index >= size)
     throw ValueError(fmt::format("index {} at position {} is outside [0, {})", index, position, size));
+}
+
+void CheckIndex::forward(const ArrayView& y, const ArrayView& indices) const {
+  const std::span<const Index> from = indices.span<const Index>();
+  for (std::size_t i = 0; i < from.size(); ++i) check_index(from[i], size, static_cast<Index>(i));
+  std::ranges::copy(from, y.as<Index>());
 }
 
 struct Take {
@@ -49,7 +68,7 @@ struct Take {
     return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
   }
   Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
-    return take_vjp(g, indices, axis, x.size(axis));
+    return take_vjp(g, checked(indices, x.size(axis)), axis, x.size(axis));
   }
   static SamplesOf<Take> samples() {
     return {{{0}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}},
@@ -57,10 +76,11 @@ struct Take {
   }
 };
 
-// Zeros, plus g at the places it was taken from.
+// Zeros, plus g at the places it was taken from, which were checked.
 struct TakeVjp {
   Index axis, size;
   static constexpr std::string_view name = "take_vjp";
+  static constexpr bool throws = false;
   static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
   Spec infer(const Spec& g, const Spec& indices) const {
     const auto at = static_cast<std::ptrdiff_t>(axis);
@@ -74,7 +94,6 @@ struct TakeVjp {
     const auto at = static_cast<std::size_t>(axis);
     const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)),
                 count = indices.size();
-    for (Index i = 0; i < count; ++i) check_index(indices.as<Index>()[i], size, i);
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
       for (Index o = 0; o < outer; ++o) {
@@ -124,15 +143,45 @@ struct AtLabel {
     });
   }
   static Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& labels, const Tensor&) {
-    return expand_dims(g, -1) * one_hot(labels, x.size(-1), x.dtype());
+    return at_label_vjp(g, checked(labels, x.size(-1)), x.size(-1));
   }
   static Samples samples() { return {{uniform(-2, 2), integers(0, 3, {2})}}; }
 };
+
+// Zeros, plus g at the labels, which were checked.
+struct AtLabelVjp {
+  Index classes;
+  static constexpr std::string_view name = "at_label_vjp";
+  static constexpr bool throws = false;
+  static constexpr DTypes dtypes = floating;
+  static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
+  Spec infer(const Spec& g, const Spec&) const {
+    Shape shape = g.shape;
+    shape.push_back(classes);
+    return {shape, g.dtype};
+  }
+  void forward(const RowRange& rows, const ArrayView& y, const ArrayView& g, const ArrayView& labels) const {
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      std::fill_n(rows.as<T>(), rows.count * classes, T(0));
+      for (Index row = 0; row < rows.count; ++row)
+        rows.as<T>()[row * classes + labels.as<Index>()[rows.first + row]] = g.as<T>()[rows.first + row];
+    });
+  }
+  static Tensor vjp(std::size_t, const Tensor& h, const Tensor&, const Tensor& labels, const Tensor&) {
+    return at_label(h, labels);
+  }
+  static SamplesOf<AtLabelVjp> samples() { return {{{3}, {uniform(-2, 2, {2}), integers(0, 3, {2})}}}; }
+};
+
+Tensor at_label_vjp(const Tensor& g, const Tensor& labels, Index classes) {
+  return apply(AtLabelVjp{classes}, {g, labels});
+}
 
 struct OneHot {
   Index classes;
   DType dtype;
   static constexpr std::string_view name = "one_hot";
+  static constexpr bool not_differentiable = true;
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
   Spec infer(const Spec& labels) const {
@@ -154,6 +203,7 @@ struct Arange {
   Index count;
   DType dtype;
   static constexpr std::string_view name = "arange";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {{count}, dtype}; }
   void forward(const ArrayView& y) const {
@@ -176,7 +226,8 @@ Tensor at_label(const Operand& x, const Operand& labels) { return apply<AtLabel>
 Tensor arange(Index count, DType dtype) { return apply(Arange{count, dtype}, {}); }
 
 std::vector<const Operation*> index_operations() {
-  return {&operation_of<Take>(), &operation_of<TakeVjp>(), &operation_of<OneHot>(), &operation_of<AtLabel>(),
+  return {&operation_of<CheckIndex>(), &operation_of<AtLabelVjp>(), &operation_of<Take>(),
+          &operation_of<TakeVjp>(),    &operation_of<OneHot>(),     &operation_of<AtLabel>(),
           &operation_of<Arange>()};
 }
 

@@ -97,6 +97,7 @@ Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transp
 struct MatMul {
   bool transpose_a, transpose_b;
   static constexpr std::string_view name = "matmul";
+  static constexpr bool throws = false;
   static constexpr bool takes_strides = true;
   Spec infer(const Spec& a, const Spec& b) const {
     const std::size_t ra = a.shape.rank(), rb = b.shape.rank();
@@ -200,7 +201,7 @@ Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transp
 // What was transposed, if `x` only swaps the last two axes of it.
 Tensor absorb_transpose(const Tensor& x, bool& transposed) {
   const Tensor plain = untransposed(x);
-  transposed = static_cast<bool>(plain);
+  transposed = !plain.is_empty();
   return transposed ? plain : x;
 }
 

@@ -36,6 +36,7 @@ struct Normalize {
   bool centred;
   double epsilon;
   static constexpr std::string_view name = "normalize";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) {
     if (x.shape.rank() == 0) throw ShapeError("a scalar has no axis to normalise over");
@@ -67,6 +68,7 @@ struct NormalizeVjp {
   bool centred;
   double epsilon;
   static constexpr std::string_view name = "normalize_vjp";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
   static Index row_cost(const ArrayView& dx, const ArrayView&, const ArrayView&) {

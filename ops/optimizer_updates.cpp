@@ -16,7 +16,7 @@ struct SgdUpdate {
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
   static constexpr std::size_t scalar_inputs = 1;
-  static auto forward(const auto& p, const auto& g, const auto& rate) { return p - rate * g; }
+  static auto forward(const auto& p, const auto& g, const auto& rate) noexcept { return p - rate * g; }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2), uniform(0, 1, {})}}; }
 };
 
@@ -26,7 +26,7 @@ struct NesterovUpdate {
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
   static constexpr std::size_t scalar_inputs = 1;
-  auto forward(const auto& p, const auto& g, const auto& velocity, const auto& rate) const {
+  auto forward(const auto& p, const auto& g, const auto& velocity, const auto& rate) const noexcept {
     return p - rate * (g + as_scalar(p, momentum) * velocity);
   }
   static SamplesOf<NesterovUpdate> samples() {
@@ -40,7 +40,7 @@ struct AdamUpdate {
   static constexpr std::string_view name = "adam_update";
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scalar_inputs = 1;
-  auto forward(const auto& p, const auto& mean, const auto& mean_square, const auto& rate) const {
+  auto forward(const auto& p, const auto& mean, const auto& mean_square, const auto& rate) const noexcept {
     return p - rate * (as_scalar(p, weight_decay) * p + mean / (mean_square.sqrt() + as_scalar(p, epsilon)));
   }
   static SamplesOf<AdamUpdate> samples() {
@@ -53,7 +53,9 @@ struct VelocityUpdate {
   static constexpr std::string_view name = "velocity_update";
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
-  auto forward(const auto& velocity, const auto& g) const { return as_scalar(g, momentum) * velocity + g; }
+  auto forward(const auto& velocity, const auto& g) const noexcept {
+    return as_scalar(g, momentum) * velocity + g;
+  }
   static SamplesOf<VelocityUpdate> samples() { return {{{0.9}, {uniform(-2, 2), uniform(-2, 2)}}}; }
 };
 
@@ -62,7 +64,7 @@ struct MeanUpdate {
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
   static constexpr std::size_t scalar_inputs = 1;
-  static auto forward(const auto& mean, const auto& g, const auto& share) {
+  static auto forward(const auto& mean, const auto& g, const auto& share) noexcept {
     return mean + share * (g - mean);
   }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2), uniform(0, 1, {})}}; }
@@ -73,7 +75,7 @@ struct MeanSquareUpdate {
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
   static constexpr std::size_t scalar_inputs = 1;
-  static auto forward(const auto& mean, const auto& g, const auto& share) {
+  static auto forward(const auto& mean, const auto& g, const auto& share) noexcept {
     return mean + share * (g * g - mean);
   }
   static Samples samples() { return {{uniform(0, 2), uniform(-2, 2), uniform(0, 1, {})}}; }
@@ -84,7 +86,7 @@ struct DecayedGradient {
   static constexpr std::string_view name = "decayed_gradient";
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 0;
-  auto forward(const auto& g, const auto& p) const { return g + as_scalar(g, weight_decay) * p; }
+  auto forward(const auto& g, const auto& p) const noexcept { return g + as_scalar(g, weight_decay) * p; }
   static SamplesOf<DecayedGradient> samples() { return {{{0.01}, {uniform(-2, 2), uniform(-2, 2)}}}; }
 };
 

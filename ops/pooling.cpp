@@ -181,6 +181,7 @@ Pair last_two(Dims shape) { return {shape[shape.size() - 2], shape.back()}; }
 struct MaxPool2d {
   Pair window, stride, padding;
   static constexpr std::string_view name = "max_pool2d";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
@@ -212,6 +213,7 @@ struct MaxPool2d {
 struct MaxPool2dVjp {
   Pair window, stride, padding;
   static constexpr std::string_view name = "max_pool2d_vjp";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& x) { return x; }
   void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& x) const {
@@ -251,6 +253,7 @@ struct MaxPool2dVjp {
 struct TakeLargest2d {
   Pair window, stride, padding;
   static constexpr std::string_view name = "take_largest2d";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec&, const Spec& x) const {
     return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
@@ -302,7 +305,7 @@ Tensor max_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
 
 // A convolution of each channel with a window of equal numbers.
 Tensor avg_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
-  if (x.tensor() == nullptr || !*x.tensor()) throw GraphError("avg_pool2d takes a tensor");
+  if (x.tensor() == nullptr || x.tensor()->is_empty()) throw GraphError("avg_pool2d takes a tensor");
   const Pair stride = options.stride.value_or(window);
   const Spec spec{x.tensor()->shape(), x.tensor()->dtype()};
   const Pair count = count_windows(spec, window, stride, options.padding);

@@ -53,6 +53,8 @@ struct RandomUniform {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_uniform";
+  static constexpr bool throws = false;
+  static constexpr bool not_differentiable = true;
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
   Spec infer(const Spec&) const { return {shape, dtype}; }
@@ -77,6 +79,8 @@ struct RandomNormal {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_normal";
+  static constexpr bool throws = false;
+  static constexpr bool not_differentiable = true;
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::int64};
   Spec infer(const Spec&) const { return {shape, dtype}; }
@@ -106,9 +110,11 @@ Tensor draw_from(Generator& generator, const Shape& shape) {
   const auto as_index = [](std::uint64_t word) { return static_cast<Index>(word); };
   Tensor state = constant(std::vector<Index>{as_index(generator.seed()), as_index(generator.advance(count))});
   if (Capture* capture = Capture::current()) {
-    capture->before_next_runs([&generator, count, state, as_index] {
-      reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
-    });
+    capture->before_next_runs(
+        [&generator, count, state, as_index] {
+          reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
+        },
+        [&generator, count] { generator.advance(0 - count); }, state);
   }
   return state;
 }

@@ -63,6 +63,7 @@ struct Max {
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "max";
+  static constexpr bool throws = false;
   Spec infer(const Spec& x) const {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
@@ -92,6 +93,7 @@ struct Min {
   AxisSet axes;
   Shape shape;
   static constexpr std::string_view name = "min";
+  static constexpr bool throws = false;
   Spec infer(const Spec& x) const {
     require_elements(x, axes.bits);
     return {shape, x.dtype};
@@ -118,6 +120,7 @@ struct Min {
 // Along the last axis, which is kept with size 1.
 struct LogSumExp {
   static constexpr std::string_view name = "logsumexp";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) {
     std::vector<Index> sizes(x.shape.begin(), x.shape.end());
@@ -145,6 +148,8 @@ struct LogSumExp {
 struct ArgMax {
   Index axis;
   static constexpr std::string_view name = "argmax";
+  static constexpr bool throws = false;
+  static constexpr bool not_differentiable = true;
   Spec infer(const Spec& x) const {
     require_elements(x, 1U << axis);
     return {keep_axes(x.shape, 1U << axis), DType::int64};
@@ -218,7 +223,7 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
 }
 
 Operand as_floating(const Operand& x, Tensor& keep) {
-  if (x.tensor() == nullptr || !*x.tensor() || is_floating(x.tensor()->dtype())) return x;
+  if (x.tensor() == nullptr || x.tensor()->is_empty() || is_floating(x.tensor()->dtype())) return x;
   keep = cast(x, DType::float32);
   return Operand(keep, x.where());
 }
@@ -246,13 +251,25 @@ Tensor min(const Operand& x, Axes axes, bool keepdims) {
   return apply(Min{{r.axes}, r.result}, {x});
 }
 
-Tensor var(const Operand& x, Axes axes, bool keepdims, Index correction) {
+Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
   const Reduction r = resolve("var", x, axes, keepdims);
   Tensor keep;
   const Operand values = as_floating(x, keep);
   const Tensor deviation = values - mean(values, axes, true);
   return sum_axes(square(deviation), r.axes, r.result) /
-         static_cast<double>(std::max<Index>(r.count - correction, 0));
+         std::max(static_cast<double>(r.count) - correction, 0.0);
+}
+
+Tensor any(const Operand& x, Axes axes, bool keepdims) {
+  tensor_of(x, "any");
+  const Tensor counted = cast(not_equal(x, Operand(0, x.where())), DType::int64);
+  return sum(Operand(counted, x.where()), axes, keepdims) != 0;
+}
+
+Tensor all(const Operand& x, Axes axes, bool keepdims) {
+  tensor_of(x, "all");
+  const Tensor counted = cast(equal(x, Operand(0, x.where())), DType::int64);
+  return sum(Operand(counted, x.where()), axes, keepdims) == 0;
 }
 
 Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {

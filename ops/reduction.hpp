@@ -22,7 +22,11 @@ Tensor max(const Operand& x, Axes axes = {}, bool keepdims = false);
 Tensor min(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's
 /// default); NaN or infinity when that is not positive.
-Tensor var(const Operand& x, Axes axes = {}, bool keepdims = false, Index correction = 0);
+Tensor var(const Operand& x, Axes axes = {}, bool keepdims = false, double correction = 0);
+/// Whether one of them is not zero, as a bool: false of none.
+Tensor any(const Operand& x, Axes axes = {}, bool keepdims = false);
+/// Whether none of them is zero, as a bool: true of none.
+Tensor all(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// log(sum(exp(x))), without overflow.
 Tensor logsumexp(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// The int64 index of the largest along one axis, the first among equals. Throws ShapeError over no elements.

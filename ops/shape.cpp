@@ -76,6 +76,7 @@ struct Slice {
 struct SliceVjp {
   Index axis, start, step, size;
   static constexpr std::string_view name = "slice_vjp";
+  static constexpr bool throws = false;
   Spec infer(const Spec& g) const {
     std::vector<Index> sizes(g.shape.begin(), g.shape.end());
     sizes[static_cast<std::size_t>(axis)] = size;
@@ -110,6 +111,7 @@ Tensor slice_vjp(const Tensor& g, Index axis, Index start, Index step, Index siz
 struct Concat {
   Index axis;
   static constexpr std::string_view name = "concat";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer(std::span<const Spec> parts) const {
     const auto at = static_cast<std::size_t>(axis);

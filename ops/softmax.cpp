@@ -39,6 +39,7 @@ void softmax_row(Block<T> y, ConstBlock<T> x, T scale) {
 
 struct Softmax {
   static constexpr std::string_view name = "softmax";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
   static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
@@ -54,6 +55,7 @@ struct Softmax {
 struct CausalSoftmax {
   double scale;
   static constexpr std::string_view name = "causal_softmax";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) {
     if (x.shape.rank() < 2) throw ShapeError("expected (..., rows, columns)");
@@ -84,6 +86,7 @@ struct CausalSoftmax {
 struct SoftmaxVjp {
   double scale;
   static constexpr std::string_view name = "softmax_vjp";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
   void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& y) const {
@@ -105,6 +108,7 @@ struct SoftmaxVjp {
 
 struct LogSoftmax {
   static constexpr std::string_view name = "log_softmax";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec& x) { return x; }
   static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
@@ -125,6 +129,7 @@ struct LogSoftmax {
 // g - exp(y) sum(g).
 struct LogSoftmaxVjp {
   static constexpr std::string_view name = "log_softmax_vjp";
+  static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   static Spec infer(const Spec&, const Spec& y) { return y; }
   static void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& y) {

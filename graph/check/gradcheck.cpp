@@ -105,7 +105,7 @@ class Check {
   // Calls f, twice, at the inputs themselves.
   bool examine_values() {
     y_ = f_(inputs_);
-    if (!y_) return fail(Gradcheck::error, "the function returned an empty Tensor");
+    if (y_.is_empty()) return fail(Gradcheck::error, "the function returned an empty Tensor");
     if (order_ == 1) name_ = y_.node()->operation->name;
     if (y_.dtype() != DType::float64) {
       return fail(Gradcheck::error,

@@ -33,9 +33,22 @@ const Op& as(const void* attributes) {
   }
 }
 
+// Of an element that the op has a kernel for: an expression of whole numbers or bools may not compile for
+// others.
+template <class Op>
+struct Probe {
+  using Element = double;
+};
+template <class Op>
+  requires(requires { Op::dtypes; } && !contains(Op::dtypes, DType::float64))
+struct Probe<Op> {
+  using Element = std::conditional_t<contains(Op::dtypes, DType::float32), float,
+                                     std::conditional_t<contains(Op::dtypes, DType::int64), Index, bool>>;
+};
+
 template <class Op>
 constexpr std::size_t elementwise_arity() {
-  using X = ConstBlock<double>;
+  using X = ConstBlock<typename Probe<Op>::Element>;
   if constexpr (requires(const Op& op, const X& x) { op.forward(x); }) {
     return 1;
   } else if constexpr (requires(const Op& op, const X& x) { op.forward(x, x); }) {

@@ -150,7 +150,10 @@ void register_for_thread_end() {
 
 [[gnu::noinline]] void* new_small(std::size_t bytes) {  // rounded
   register_for_thread_end();
-  if (!pool.small.fetch(bytes)) out_of_memory(bytes);
+  if (!pool.small.fetch(bytes)) {
+    pool.large.give_back();
+    if (!pool.small.fetch(bytes)) out_of_memory(bytes);
+  }
   void* block = pool.small.take(bytes);
   if (pool.ended) pool.end();
   pool.count(bytes);
@@ -160,6 +163,10 @@ void register_for_thread_end() {
 [[gnu::noinline]] void* new_large(SizeClass size, std::size_t bytes) {
   register_for_thread_end();
   void* block = LargeBlocks::from_system(size);
+  if (block == nullptr) {  // perhaps there is, without what this thread keeps unused
+    pool.large.give_back();
+    block = LargeBlocks::from_system(size);
+  }
   if (block == nullptr) out_of_memory(bytes);
   pool.count(size.bytes);
   return block;

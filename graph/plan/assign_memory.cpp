@@ -62,7 +62,9 @@ class Placing {
 
   Placement run() {
     find_uses();
+    const std::uint32_t last_check = find_last_check();
     for (std::uint32_t s = 0; s < steps_.size(); ++s) {
+      checked_ = s >= last_check;
       note_reads(s);
       if (steps_[s].lead != no_id) place(s, steps_[s].lead, 0);
       const auto count = static_cast<std::uint32_t>(steps_[s].members.size());
@@ -104,6 +106,18 @@ class Placing {
       const auto last = static_cast<std::uint32_t>(step.members.size());
       for (const Id input : program_.inputs_of(program_.values[step.reduction])) f(input, last, false);
     }
+  }
+
+  // The first step behind all that may throw: from there on nothing can go wrong, so that what an optimizer
+  // moves may be overwritten.
+  std::uint32_t find_last_check() const {
+    const auto throws = [&](Id id) { return id != no_id && program_.values[id].operation->throws; };
+    for (auto s = static_cast<std::uint32_t>(steps_.size()); s-- > 0;) {
+      const Step& step = steps_[s];
+      if (throws(step.lead) || throws(step.reduction) || std::ranges::any_of(step.members, throws))
+        return s + 1;
+    }
+    return 0;
   }
 
   void find_uses() {
@@ -150,7 +164,9 @@ class Placing {
     auto& at = result_.places[id];
     const bool in_place = passes_.reuse && program_.values[id].operation->elementwise;
     if (at.kind == Placement::Kind::output) {
-      if (in_place) result_.outputs[at.output].donor = donor(s, id, member);
+      auto& output = result_.outputs[at.output];
+      output.after_checks = checked_;
+      if (in_place && checked_) output.donor = donor(s, id, member);
       return;
     }
     if (!uses_[id].outside) {
@@ -194,6 +210,7 @@ class Placing {
   std::vector<Use> uses_;  // by buffer
   std::vector<Id> reads_;  // the buffers that the step at hand reads
   Arena arena_;
+  bool checked_ = false;  // whether the step at hand is behind all that may throw
   Placement result_;
 };
 

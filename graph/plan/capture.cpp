@@ -1,6 +1,9 @@
 #include <gradweave/graph/capture.hpp>
 
 #include <algorithm>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
 
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/operation.hpp>
@@ -25,25 +28,73 @@ Capture::Capture() : outer_(std::exchange(innermost, this)) {}
 Capture::~Capture() { innermost = outer_; }
 Capture* Capture::current() { return innermost; }
 
-Cell& Capture::cell_of(Tensor& place) {
-  Cell*& cell = by_place_[&place];
-  if (cell == nullptr) cell = &cells_.emplace_back(&place, Tensor(), Tensor());
-  return *cell;
+StateSlot& Capture::slot_of(Tensor& place) {
+  StateSlot*& slot = by_place_[&place];
+  if (slot == nullptr) slot = &slots_.emplace_back(StateSlot{.tensor = &place});
+  return *slot;
 }
-const Tensor& Capture::read(Tensor& place) {
-  Cell& cell = cell_of(place);
-  if (cell.next) return cell.next;
-  if (!cell.now) cell.now = placeholder(place);
-  return cell.now;
+const Tensor& Capture::read(Tensor& place, StepLock* lock) {
+  StateSlot& slot = slot_of(place);
+  slot.lock = lock;
+  if (!slot.next.is_empty()) return slot.next;
+  if (slot.now.is_empty()) slot.now = placeholder(place);
+  return slot.now;
 }
 bool Capture::is_updated(const Tensor& place) const {
   const auto at = by_place_.find(&place);
-  return at != by_place_.end() && at->second != nullptr && at->second->next;
+  return at != by_place_.end() && at->second != nullptr && !at->second->next.is_empty();
 }
 bool Capture::changes(const Node* node) const {
-  return std::ranges::find(arguments_, node, &Tensor::node) != arguments_.end() ||
-         std::ranges::any_of(cells_, [&](const Cell& cell) { return cell.read() == node; });
+  return argument_number(node).has_value() ||
+         std::ranges::any_of(slots_, [&](const StateSlot& slot) { return slot.read() == node; });
 }
-void Capture::update(Tensor& place, Tensor next) { cell_of(place).next = std::move(next); }
+std::optional<std::size_t> Capture::argument_number(const Node* node) const {
+  const auto at = std::ranges::find(arguments_, node, &Tensor::node);
+  if (at == arguments_.end()) return std::nullopt;
+  return static_cast<std::size_t>(at - arguments_.begin());
+}
+void Capture::update(StateSlot slot) {
+  StateSlot& mine = slot_of(*slot.tensor);
+  mine.next = std::move(slot.next);
+  mine.lock = slot.lock;
+}
+void Capture::before_next_runs(std::function<void()> before, std::function<void()> undo,
+                               const Tensor& written) {
+  before_.push_back({std::move(before), std::move(undo), written});
+}
+void Capture::depends_on(std::function<std::uint64_t()> value) {
+  const std::uint64_t answer = value();
+  variants_.push_back({std::move(value), answer});
+}
+
+// ---- StepLock
+
+namespace {
+
+bool alone() {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+bool StepLock::try_lock() noexcept {
+  if (alone()) {
+    const bool was = taken_.load(std::memory_order_relaxed);
+    taken_.store(true, std::memory_order_relaxed);
+    return !was;
+  }
+  return !taken_.exchange(true, std::memory_order_acquire);
+}
+void StepLock::lock() noexcept {
+  while (!try_lock()) taken_.wait(true, std::memory_order_relaxed);
+}
+void StepLock::unlock() noexcept {
+  taken_.store(false, std::memory_order_release);
+  if (!alone()) taken_.notify_one();
+}
 
 }  // namespace gradweave

@@ -1,16 +1,18 @@
 #include <gradweave/graph/plan/captured_program.hpp>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include <gradweave/graph/located_error.hpp>
 
 namespace gradweave {
 
 CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<const Tensor> results,
-                                 std::span<const Cell> cells) {
+                                 std::span<const StateSlot> slots) {
   std::vector<Tensor> roots(results.begin(), results.end());
-  for (const Cell& cell : cells) {
-    if (cell.next) roots.push_back(cell.next);
+  for (const StateSlot& slot : slots) {
+    if (!slot.next.is_empty()) roots.push_back(slot.next);
   }
   PendingGraph pending;
   pending.take(roots);
@@ -23,13 +25,13 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
     const bool is_input = number != PendingGraph::none && number >= PendingGraph::first_input;
     return is_input ? &sources_[number - PendingGraph::first_input] : nullptr;
   };
-  // From the first of the cells that hold it, else from the first of such arguments.
+  // From the first of the slots that hold it, else from the first of such arguments.
   sources_.assign(pending.inputs.size(), {From::constant, none, none});
   for (std::size_t i = arguments.size(); i-- > 0;) {
     if (Source* source = source_of(arguments[i])) *source = {From::argument, i, i};
   }
-  for (std::size_t i = cells.size(); i-- > 0;) {
-    if (Source* source = source_of(cells[i].read())) *source = {From::cell, i, source->argument};
+  for (std::size_t i = slots.size(); i-- > 0;) {
+    if (Source* source = source_of(slots[i].read())) *source = {From::slot, i, source->argument};
   }
   for (std::size_t k = 0; k < sources_.size(); ++k) {
     if (sources_[k].from != From::constant) continue;
@@ -38,13 +40,24 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
   }
   for (const Tensor& result : results) results_.push_back(output_of(pending, result));
   targets_.resize(plan_->placement().outputs.size());
-  for (const Cell& cell : cells) {
-    State state{cell.tensor, cell.next ? output_of(pending, cell.next) : no_id, no_id};
-    // A view of what is computed has not the room for all of it.
-    if (state.output != no_id && source_of(cell.read()) == nullptr && plan_->is_whole(state.output))
-      state.storage = plan_->storage_of(state.output);
-    cells_.push_back(state);
+  for (const StateSlot& slot : slots) {
+    State state{slot.tensor, slot.lock, no_id, no_id, !slot.tensor->is_empty() && slot.tensor->is_tracked(),
+                {}};
+    if (!slot.next.is_empty()) {
+      state.output = output_of(pending, slot.next);
+      if (slot.lock != nullptr) locks_.push_back(slot.lock);
+      // A view of what is computed has not the room for all of it.
+      if (source_of(slot.read()) == nullptr && plan_->is_whole(state.output))
+        state.storage = plan_->storage_of(state.output);
+      if (state.storage != no_id && !plan_->placement().outputs[state.storage].after_checks)
+        state.storage = no_id;
+    }
+    slots_.push_back(std::move(state));
   }
+  std::ranges::sort(locks_);  // whoever takes several takes them in one order
+  const auto repeated = std::ranges::unique(locks_);
+  locks_.erase(repeated.begin(), repeated.end());
+  read_.resize(slots_.size());
 }
 
 std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tensor& tensor) {
@@ -55,7 +68,38 @@ std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tens
   return static_cast<std::uint32_t>(at - pending.held.begin());
 }
 
+// Of all slots that a run moves.
+class CapturedProgram::Locks {
+ public:
+  explicit Locks(std::span<StepLock* const> locks) : locks_(locks) {
+    for (StepLock* lock : locks_) lock->lock();
+  }
+  ~Locks() {
+    for (StepLock* lock : locks_) lock->unlock();
+  }
+  Locks(const Locks&) = delete;
+  Locks& operator=(const Locks&) = delete;
+
+ private:
+  std::span<StepLock* const> locks_;
+};
+
 void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned) {
+  // First what is only read, while no lock is held that somebody may be waiting for: a handle keeps it as it
+  // is.
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const State& slot = slots_[i];
+    if (slot.output != no_id || slot.lock == nullptr) continue;
+    const std::array locks{slot.lock};
+    const Locks lock(locks);
+    read_[i] = *slot.tensor;
+  }
+  struct Release {
+    std::vector<Tensor>& read;
+    ~Release() { std::ranges::fill(read, Tensor()); }
+  };
+  const Release release{read_};
+  const Locks locks(locks_);
   inputs_.clear();
   owned_.clear();
   for (const Source& source : sources_) {
@@ -64,11 +108,12 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
         inputs_.push_back(arguments[source.number]);
         owned_.push_back(0);
         break;
-      case From::cell: {
-        const State& cell = cells_[source.number];
+      case From::slot: {
+        const State& slot = slots_[source.number];
         const std::uint32_t others = source.argument == none || owned.empty() ? 0 : owned[source.argument];
-        inputs_.push_back(cell.tensor->node());
-        owned_.push_back(cell.output == no_id ? 0 : 1 + others);  // what is only read stays as it is
+        const Tensor& held = read_[source.number];
+        inputs_.push_back(held.is_empty() ? slot.tensor->node() : held.node());
+        owned_.push_back(slot.output == no_id ? 0 : 1 + others);  // what is only read stays as it is
         break;
       }
       case From::constant:
@@ -76,8 +121,10 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
         owned_.push_back(0);
     }
   }
-  for (const State& cell : cells_) {
-    if (cell.storage != no_id) targets_[cell.storage] = cell.tensor->node();
+  for (State& slot : slots_) {
+    if (slot.output == no_id) continue;
+    if (slot.storage != no_id) targets_[slot.storage] = slot.tensor->node();
+    if (slot.spare.is_empty()) slot.spare = plan_->leaf_for(slot.output);  // here, where it may fail
   }
   try {
     plan_->run(inputs_, owned_, targets_);
@@ -85,17 +132,28 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
     if (plan_->running() == nullptr) throw;
     rethrow(*plan_->running());
   }
-  for (const State& cell : cells_) {
-    if (cell.output == no_id) continue;
-    if (*cell.tensor && cell.tensor->node()->data == plan_->data_of(cell.output)) continue;  // in place
-    const Plan::Values values = plan_->values(cell.output);
-    const Node* old = cell.tensor->node();
+  commit();
+}
+
+void CapturedProgram::commit() noexcept {
+  for (State& slot : slots_) {
+    if (slot.output == no_id) continue;
+    const Node* old = slot.tensor->node();
+    if (old != nullptr && old->data == plan_->data_of(slot.output)) continue;  // in place
+    Node& next = *slot.spare.node();
+    plan_->give_values(slot.output, next);
     const bool is_variable = old != nullptr && old->operation == &variable_leaf;
-    Tensor next = make_leaf(is_variable ? variable_leaf : constant_leaf, values.spec, values.storage,
-                            values.data, values.strides);
-    if (old != nullptr) next.node()->place = old->place;
-    *cell.tensor = std::move(next);
+    next.operation = is_variable ? &variable_leaf : &constant_leaf;
+    next.tracked = is_variable;
+    if (old != nullptr) next.place = old->place;
+    *slot.tensor = std::exchange(slot.spare, Tensor());
   }
+}
+
+bool CapturedProgram::fits_slots() const {
+  return std::ranges::all_of(slots_, [](const State& slot) {
+    return slot.tensor->is_empty() || slot.tensor->node()->tracked == slot.was_variable;
+  });
 }
 
 // Of several nodes of one computation, or several graphs of one structure, the first is named.

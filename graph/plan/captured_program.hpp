@@ -13,15 +13,15 @@ namespace gradweave {
 
 class CapturedProgram {
  public:
-  /// A program for the results and the cells' next tensors. Its inputs are the `arguments` (evaluated, new
-  /// ones at each run), the cells, and whatever else it reads, which stays what it is. Give up other handles
+  /// A program for the results and the slots' next tensors. Its inputs are the `arguments` (evaluated, new
+  /// ones at each run), the slots, and whatever else it reads, which stays what it is. Give up other handles
   /// to its nodes first: what somebody holds is computed as a whole.
   CapturedProgram(std::span<Node* const> arguments, std::span<const Tensor> results,
-                  std::span<const Cell> cells);
+                  std::span<const StateSlot> slots);
 
-  /// Runs on arguments of the same shapes, dtypes and layouts. A cell's memory is written in place when
-  /// nobody else refers to it; `owned[i]` handles of argument i do not count. If an op throws, cells keep
-  /// their old values, but for those that had been written in place.
+  /// Runs on arguments of the same shapes, dtypes and layouts. A slot's memory is written in place when
+  /// nobody else refers to it; `owned[i]` handles of argument i do not count. If anything throws, all slots
+  /// keep their values. While other threads run programs that read or move the same slots, either waits.
   void run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned);
   /// After a run: gives the values of result `i` to `node`.
   void give_result(std::size_t i, Node& node) const;
@@ -29,36 +29,47 @@ class CapturedProgram {
   void finish();
 
   const Plan& plan() const { return *plan_; }
+  /// What it reads that is neither an argument nor a slot.
+  std::span<const Tensor> constants() const { return constants_; }
+  /// Whether the slots' tensors are still such as it was made for (one that was frozen is no variable).
+  bool fits_slots() const;
 
  private:
-  enum class From : std::uint8_t { argument, cell, constant };
+  enum class From : std::uint8_t { argument, slot, constant };
   struct Source {
     From from;
     std::size_t number;
-    std::size_t argument;  // that it is, for a cell too; or none
+    std::size_t argument;  // that it is, for a slot too; or none
   };
   struct State {
     Tensor* tensor;
+    StepLock* lock;
     std::uint32_t output;   // of the plan; `no_id` when only read
-    std::uint32_t storage;  // which of its storages that is, where the cell's own may be taken; or `no_id`
+    std::uint32_t storage;  // which of its storages that is, where the slot's own may be taken; or `no_id`
+    bool was_variable;
+    Tensor spare;  // the leaf that the next value goes to unless it is written in place
   };
   struct Origin {  // of a node, which is gone: for errors
     Ref<ModulePath> place;
     std::source_location where;
   };
+  class Locks;
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   [[noreturn]] void rethrow(const Value& at) const;
   static std::uint32_t output_of(const PendingGraph& pending, const Tensor& tensor);
+  void commit() noexcept;
 
   std::unique_ptr<GraphKey> structure_;
   std::unique_ptr<Plan> plan_;
-  std::vector<Origin> origins_;  // by node of the pending
+  std::vector<Origin> origins_;  // by node of the pending graph
   std::vector<Source> sources_;  // of the plan's inputs
   std::vector<Tensor> constants_;
-  std::vector<State> cells_;
+  std::vector<State> slots_;
+  std::vector<StepLock*> locks_;        // of the slots that are moved, by address
   std::vector<std::uint32_t> results_;  // outputs of the plan
   // Kept between runs for their memory alone.
   std::vector<Node*> inputs_;
+  std::vector<Tensor> read_;  // the values of slots that are only read, held while it runs
   std::vector<std::uint32_t> owned_;
   std::vector<Node*> targets_;
 };

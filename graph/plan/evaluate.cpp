@@ -3,13 +3,19 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/plan/plan.hpp>
 #include <gradweave/graph/plan/plan_cache.hpp>
+#include <gradweave/graph/plan/session.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
+
+constinit thread_local CacheStatistics detail::cache_totals{};
+
 namespace {
 
 struct Planner {
@@ -95,20 +101,45 @@ void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_
 
 }  // namespace
 
+namespace {
+
+constinit thread_local std::uint64_t looks = 0;
+
+// What is asked for, as its author knows it: an argument, a parameter, or the op and its line.
+[[noreturn]] void refuse_unknown(const Capture& capture, const Node& node) {
+  const std::string_view reason =
+      "its value is asked for inside a function that is being compiled, where it is not known yet or changes "
+      "from "
+      "call to call; return it from the function instead, or choose between values with where(condition, a, "
+      "b)";
+  if (const auto number = capture.argument_number(&node))
+    throw GraphError(fmt::format("argument {} of the function: {}", *number, reason));
+  if (node.input_count == 0 && node.place)
+    throw GraphError(fmt::format("parameter \"{}\": {}", node.place->path, reason));
+  try {
+    throw GraphError(std::string(reason));
+  } catch (const Error&) {
+    rethrow_situated(node);
+  }
+}
+
+}  // namespace
+
+std::uint64_t looks_of_thread() { return looks; }
+void note_look() { ++looks; }
+
 void evaluate(std::span<const Tensor> tensors, History history) {
+  ++looks;
   for (const Tensor& tensor : tensors) {
-    if (!tensor) throw GraphError("eval of an empty Tensor");
+    if (tensor.is_empty()) throw GraphError("eval of an empty Tensor");
   }
   const Capture* capture = Capture::current();
   const auto is_known = [&](const Tensor& t) {
     return t.node()->evaluated() && (capture == nullptr || !capture->changes(t.node()));
   };
-  if (std::ranges::all_of(tensors, is_known)) return;
-  if (capture != nullptr) {
-    throw GraphError(
-        "the values of a tensor are asked for inside a function that is being compiled, where they are not "
-        "known yet or change from call to call; return it from the function instead");
-  }
+  const auto unknown = std::ranges::find_if_not(tensors, is_known);
+  if (unknown == tensors.end()) return;
+  if (capture != nullptr) refuse_unknown(*capture, *unknown->node());
   const Lease planner;
   constexpr std::size_t stretch = 1 << 14;
   NodeList& order = planner->order;
@@ -121,6 +152,6 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   }
 }
 
-CacheStatistics plan_cache_statistics() { return planner_of_thread().plans.statistics(); }
+CacheStatistics plan_cache_statistics() { return detail::cache_totals; }
 
 }  // namespace gradweave

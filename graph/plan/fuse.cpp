@@ -69,7 +69,7 @@ class Fusion {
     const Index count = numel(program_.shape_of(v));
     note_reads(id);
     std::uint32_t joined = no_id;
-    if (passes_.fuse) joined = elementwise ? choose(id, count) : ended_by(id);
+    if (passes_.fuse && v.operation->pure) joined = elementwise ? choose(id, count) : ended_by(id);
     const std::uint32_t g = joined != no_id ? joined : begin(v, count);
     Group& group = groups_[g];
     group_of_[id] = g;
@@ -91,7 +91,8 @@ class Fusion {
     group.position = position_++;
     group.count = count;
     group.in_backward = v.in_backward;
-    group.open = v.operation->elementwise || v.operation->run_rows != nullptr;
+    // What has effects is not delayed.
+    group.open = v.operation->pure && (v.operation->elementwise || v.operation->run_rows != nullptr);
     groups_.push_back(std::move(group));
     return static_cast<std::uint32_t>(groups_.size() - 1);
   }

@@ -137,12 +137,12 @@ class Lowering {
     const Id id = next_id();
     v.node = node_;
     v.in_reverse = pending_.nodes[node_]->in_reverse;
-    v.checkpointed = pending_.nodes[node_]->checkpointed;
+    v.checkpointed = pending_.nodes[node_]->checkpointed && v.operation->pure;
     v.first_edge = static_cast<std::uint32_t>(program_.edges_.size());
     v.edge_count = static_cast<std::uint32_t>(inputs.size());
     v.buffer = id;
     program_.edges_.insert(program_.edges_.end(), inputs.begin(), inputs.end());
-    if (passes_.simplify) {
+    if (passes_.simplify && v.operation->pure) {
       const Id first =
           seen_.find_or_add(hash_of(v), id, [&](Id other) { return same_computation(v, value(other)); });
       if (first != id) {
@@ -242,6 +242,7 @@ class Lowering {
   // memory for as long as the plan lives, so they stay steps.
   bool worth_folding(const Value& v) const {
     constexpr std::size_t small = 4096;
+    if (!v.operation->pure) return false;
     const auto inputs = program_.inputs_of(v);
     const auto is_constant = [&](Id id) { return static_cast<bool>(program_.values[id].constant); };
     if (!std::ranges::all_of(inputs, is_constant)) return false;

@@ -1,5 +1,6 @@
 // The order in which a program is computed.
 #include <algorithm>
+#include <utility>
 
 #include <gradweave/graph/plan/rewriting.hpp>
 
@@ -10,8 +11,10 @@ std::vector<bool> backward_values(const Program& program) {
   for (Id id = 0; id < program.values.size(); ++id) {
     const Value& v = program.values[id];
     if (v.constant) continue;
+    // What may throw goes before all that overwrites: as early as its inputs let it.
+    const bool waits = v.in_reverse && (v.operation == nullptr || !v.operation->throws);
     in_backward[id] =
-        v.in_reverse || std::ranges::any_of(needs_of(program, id), [&](Id need) { return in_backward[need]; });
+        waits || std::ranges::any_of(needs_of(program, id), [&](Id need) { return in_backward[need]; });
   }
   return in_backward;
 }
@@ -40,8 +43,14 @@ Program order(Program program, const Passes& passes) {
       if (buffer < program.input_count && program.is_computed(id)) readers[buffer].push_back(id);
     }
   }
+  std::vector<Id> effect_before(count, no_id);  // the one with effects that an op with effects comes after
+  for (Id id = 0, last = no_id; id < count; ++id) {
+    if (program.is_computed(id) && !program.values[id].operation->pure)
+      effect_before[id] = std::exchange(last, id);
+  }
   const auto needs = [&](Id id) {
     Ids all = needs_of(program, id);
+    if (effect_before[id] != no_id) all.push_back(effect_before[id]);
     if (is_output[id] && program.is_computed(id) && program.values[id].operation->elementwise) {
       for (const Id input : program.inputs_of(program.values[id])) {
         if (input >= program.input_count) continue;
@@ -54,8 +63,14 @@ Program order(Program program, const Passes& passes) {
     std::ranges::stable_sort(all, std::greater(), [&](Id need) { return depth[need]; });
     return all;
   };
-  std::vector<Id> reaches(count, no_id);  // the first value of the forward pass that a backward one depends on
+  std::vector<Id> reaches(count,
+                          no_id);  // the first value of the forward pass that a backward one depends on
   std::vector<Id> roots;
+  // What may throw comes first, so that updates behind it can be done in place.
+  for (Id id = 0; id < count; ++id) {
+    if (live[id] && !in_backward[id] && program.is_computed(id) && program.values[id].operation->throws)
+      roots.push_back(id);
+  }
   for (const Id id : program.outputs) {
     if (!in_backward[id]) roots.push_back(id);
   }

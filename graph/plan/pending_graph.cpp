@@ -60,8 +60,13 @@ std::uint32_t PendingGraph::input_number(Node* node) {
   return number;
 }
 
-void PendingGraph::take(std::span<const Tensor> roots) {
-  topological_order<FollowPending>(roots, nodes);
+void PendingGraph::take(std::span<const Tensor> roots, Extent extent) {
+  extent_ = extent;
+  if (extent == Extent::pending) {
+    topological_order<FollowPending>(roots, nodes);
+  } else {
+    topological_order<FollowDifferentiable>(roots, nodes);
+  }
   number_nodes();
   for (const Tensor& root : roots) {
     if (root.node()->evaluated()) input_number(root.node());
@@ -70,6 +75,8 @@ void PendingGraph::take(std::span<const Tensor> roots) {
 }
 
 void PendingGraph::take(std::span<Node* const> some) {
+  extent_ = Extent::pending;
+  ++detail::numberings;
   nodes.assign(some.begin(), some.end());
   for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
   number_nodes();
@@ -84,8 +91,8 @@ void PendingGraph::number_nodes() {
   for (Node* node : nodes) {
     *word++ = std::bit_cast<std::uint64_t>(node->operation);
     // With the counts the edges can be told apart.
-    *word++ =
-        std::uint64_t{node->input_count} << 2U | std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
+    *word++ = std::uint64_t{node->input_count} << 3U | std::uint64_t{node->evaluated()} << 2U |
+              std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
     edge_count += node->input_count;
     if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
   }
@@ -97,7 +104,7 @@ void PendingGraph::number_nodes() {
   for (const Node* node : nodes) {
     for (const Tensor& tensor : node->inputs()) {
       Node* input = tensor.node();
-      *edge = input->evaluated() ? input_number(input) : input->index;
+      *edge = is_inside(*input) ? input->index : input_number(input);
       ++(*edge >= first_input ? uses[*edge - first_input] : node_uses_[*edge]);
       ++edge;
     }
@@ -105,10 +112,16 @@ void PendingGraph::number_nodes() {
 }
 
 void PendingGraph::finish() {
+  if (extent_ == Extent::differentiable) {  // what has values is read as an input, too
+    for (std::uint32_t k = 0; k < nodes.size(); ++k) {
+      if (nodes[k]->evaluated()) uses[input_number(nodes[k]) - first_input] += node_uses_[k];
+    }
+  }
   key.push_back(inputs.size());
   for (const Node* input : inputs) describe_input(*input);
   for (std::uint32_t k = 0; k < nodes.size(); ++k) {
-    if (nodes[k]->refs.value() > node_uses_[k]) held.push_back(k);
+    if (nodes[k]->evaluated()) continue;
+    if (nodes[k]->refs.value() > node_uses_[k] || !nodes[k]->operation->pure) held.push_back(k);
   }
   key.insert(key.end(), held.begin(), held.end());
   key.push_back(MemoryBudget::current());
@@ -127,7 +140,9 @@ std::uint32_t PendingGraph::number_of(const Node* node) const {
 }
 
 void PendingGraph::describe_input(const Node& node) {
-  key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 1 | node.strided);
+  const bool differentiable = extent_ == Extent::differentiable && node.tracked;
+  key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 2 |
+                std::uint64_t{differentiable} << 1 | node.strided);
   for (const Index size : node.shape()) key.push_back(static_cast<std::uint64_t>(size));
   if (!node.strided) return;
   for (const Index stride : node.strides()) key.push_back(static_cast<std::uint64_t>(stride));
@@ -159,6 +174,32 @@ bool GraphKey::matches(const PendingGraph& pending) const {
     Node& node = *pending.nodes[k];
     return node.operation->equal(attributes_[k].get(), node.attributes());
   });
+}
+
+bool GraphKey::same_attributes(std::size_t k, const GraphKey& other) const {
+  const void* mine = attributes_[k].get();
+  return mine == nullptr || attributes_[k].get_deleter().operation->equal(mine, other.attributes_[k].get());
+}
+
+bool GraphKey::matches(const GraphKey& other) const {
+  return hash_ == other.hash_ && key_ == other.key_ && edges_ == other.edges_ &&
+         std::ranges::all_of(described_, [&](std::uint32_t k) { return same_attributes(k, other); });
+}
+
+std::size_t GraphKey::first_difference(const GraphKey& other) const {
+  const std::size_t count = std::min(attributes_.size(), other.attributes_.size());
+  for (std::size_t k = 0, edge = 0; k < count; ++k) {
+    const std::uint64_t word = key_[2 * k + 1];
+    if (key_[2 * k] != other.key_[2 * k] || word != other.key_[2 * k + 1] || !same_attributes(k, other))
+      return k;
+    const std::size_t inputs = word >> 3U;
+    if (!std::equal(edges_.begin() + static_cast<std::ptrdiff_t>(edge),
+                    edges_.begin() + static_cast<std::ptrdiff_t>(edge + inputs),
+                    other.edges_.begin() + static_cast<std::ptrdiff_t>(edge)))
+      return k;
+    edge += inputs;
+  }
+  return count == 0 ? 0 : count - 1;
 }
 
 }  // namespace gradweave

@@ -11,31 +11,39 @@
 
 namespace gradweave {
 
+/// What of a graph is looked at: what has no values yet; or also what has some and a history that gradients
+/// can flow through, as a step does that differentiates it.
+enum class Extent : std::uint8_t { pending, differentiable };
+
 class PendingGraph {
  public:
   /// Edges lead to `nodes[e]`, or to `inputs[e - first_input]`.
   static constexpr std::uint32_t first_input = 1U << 31;
 
-  NodeList nodes;                    ///< without values, inputs before their users
-  std::vector<Node*> inputs;         ///< with values: what the nodes read, and roots that have them already
+  NodeList nodes;             ///< inputs before their users; without values, but for differentiable ones
+  std::vector<Node*> inputs;  ///< with values: what the nodes read, roots and nodes that have them already
   std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
   std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
-  std::vector<std::uint32_t> held;   ///< the nodes that somebody else refers to: they keep their values
-  std::vector<std::uint64_t> key;    ///< all of the structure but the edges and the attributes of the ops
-  std::uint64_t hash = 0;            ///< of the key, the edges and the attributes
+  std::vector<std::uint32_t>
+      held;  ///< the nodes to be computed that somebody else refers to: they keep their values
+  std::vector<std::uint64_t> key;  ///< all of the structure but the edges and the attributes of the ops
+  std::uint64_t hash = 0;          ///< of the key, the edges and the attributes
 
   /// Takes the pending of what `roots` need. The nodes' `index` is their number until the next traversal.
-  void take(std::span<const Tensor> roots);
+  void take(std::span<const Tensor> roots, Extent extent = Extent::pending);
   /// The same of these nodes alone, inputs before their users; what else they read has values.
   void take(std::span<Node* const> some);
-  /// The number of a node that was among `nodes`, `first_input` more for one among `inputs`; `none`
-  /// otherwise.
+  /// The number of a node that was among `nodes`, else `first_input` more for one among `inputs`; `none`
+  /// otherwise. As long as nobody else has numbered nodes.
   std::uint32_t number_of(const Node* node) const;
   /// Makes the structure differ from others that have another word here.
   void add_to_key(std::uint64_t word);
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
  private:
+  bool is_inside(const Node& node) const {
+    return !node.evaluated() || (extent_ == Extent::differentiable && node.tracked && node.input_count > 0);
+  }
   void number_nodes();
   void finish();
   std::uint32_t input_number(Node* node);
@@ -44,6 +52,7 @@ class PendingGraph {
   std::size_t place_of(const Node* node) const;
 
   static constexpr std::size_t least_numbers = 32;  // a power of two
+  Extent extent_ = Extent::pending;
   std::vector<std::uint32_t> node_uses_;
   std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
 };
@@ -57,11 +66,16 @@ class GraphKey {
   ~GraphKey() = default;
 
   bool matches(const PendingGraph& pending) const;
+  bool matches(const GraphKey& other) const;
+  /// The number of the first node that is another op, has other attributes or other inputs; of the last one
+  /// if all these agree.
+  std::size_t first_difference(const GraphKey& other) const;
   std::uint64_t hash() const { return hash_; }
   /// Of node number `k`.
   const void* attributes(std::size_t k) const { return attributes_[k].get(); }
 
  private:
+  bool same_attributes(std::size_t k, const GraphKey& other) const;
   struct Delete {
     const Operation* operation;
     void operator()(void* attributes) const noexcept;

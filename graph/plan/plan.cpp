@@ -386,23 +386,23 @@ std::byte* Plan::data_of(std::size_t i) const {
   return machine_->address(v.buffer) + v.offset;
 }
 
-Plan::Values Plan::values(std::size_t i) const {
+Tensor Plan::leaf_for(std::size_t i) const {
   const Value& v = program_.values[program_.outputs[i]];
-  Values values{{Shape(program_.shape_of(v)), v.dtype}, {}, data_of(i), program_.strides_of(v)};
-  if (v.buffer < program_.input_count) {
-    values.storage = inputs_[v.buffer]->storage;
-  } else {
-    values.storage = v.constant ? v.constant : storages_[storage_of(i)];
-  }
-  return values;
+  return make_leaf(constant_leaf, {Shape(program_.shape_of(v)), v.dtype}, {}, nullptr,
+                   program_.strides_of(v));
 }
 
-void Plan::give_values(std::size_t i, Node& node) const {
-  Values values = this->values(i);
-  node.storage = std::move(values.storage);
-  node.data = values.data;
-  node.strided = !values.strides.empty();
-  std::ranges::copy(values.strides, node.stride_array());
+void Plan::give_values(std::size_t i, Node& node) const noexcept {
+  const Value& v = program_.values[program_.outputs[i]];
+  if (v.buffer < program_.input_count) {
+    node.storage = inputs_[v.buffer]->storage;
+  } else {
+    node.storage = v.constant ? v.constant : storages_[storage_of(i)];
+  }
+  node.data = data_of(i);
+  const Dims strides = program_.strides_of(v);
+  node.strided = !strides.empty();
+  std::ranges::copy(strides, node.stride_array());
 }
 
 }  // namespace gradweave

@@ -49,17 +49,12 @@ class Plan {
   /// After an error: what it computed then; null when it had not begun.
   const Value* running() const;
 
-  struct Values {
-    Spec spec;
-    Ref<Storage> storage;
-    std::byte* data;
-    Dims strides;  ///< empty when row-major
-  };
   /// After a run: output `i`, and where its first element is.
   std::byte* data_of(std::size_t i) const;
-  Values values(std::size_t i) const;
+  /// A leaf without values, for those of output `i`.
+  Tensor leaf_for(std::size_t i) const;
   /// The values of output `i` become those of `node`, which has its shape.
-  void give_values(std::size_t i, Node& node) const;
+  void give_values(std::size_t i, Node& node) const noexcept;
   /// Lets go of what the run has written.
   void let_go() { storages_.clear(); }
   /// Which of the placement's outputs output `i` lies in; `no_id` if in an input or a constant.

@@ -1,4 +1,4 @@
-// What was made for graphs of some structure, found again by snapshots of other graphs of the same structure.
+// What was made for graphs of some structure, found again by other graphs of the same structure.
 #pragma once
 #include <cstdint>
 #include <list>
@@ -12,12 +12,20 @@ namespace gradweave {
 
 enum class Keep { no, yes };
 
+namespace detail {
+/// Over all caches that this thread has used.
+extern constinit thread_local CacheStatistics cache_totals;
+}  // namespace detail
+
 /// Keeps the latest used, as many as together have at most `capacity` nodes; a larger one is not kept. A `T`
 /// is made from a pending and its structure, to which it may refer.
 template <class T>
 class PlanCache {
  public:
   explicit PlanCache(std::size_t capacity = std::size_t{1} << 17U) : capacity_(capacity) {}
+  ~PlanCache() { detail::cache_totals.entries -= entries_.size(); }
+  PlanCache(const PlanCache&) = delete;
+  PlanCache& operator=(const PlanCache&) = delete;
 
   /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller
   /// holds it.
@@ -25,11 +33,11 @@ class PlanCache {
     const auto [first, last] = by_hash_.equal_range(pending.hash);
     for (auto at = first; at != last; ++at) {
       if (!at->second->content->structure.matches(pending)) continue;
-      ++hits_;
+      ++detail::cache_totals.hits;
       entries_.splice(entries_.begin(), entries_, at->second);
       return {at->second->content, &at->second->content->made};
     }
-    ++misses_;
+    ++detail::cache_totals.misses;
     return nullptr;
   }
 
@@ -42,12 +50,11 @@ class PlanCache {
     if (keep == Keep::yes && nodes <= capacity_) {
       entries_.push_front({content, nodes, pending.hash});
       by_hash_.emplace(pending.hash, entries_.begin());
+      ++detail::cache_totals.entries;
       for (nodes_ += nodes; nodes_ > capacity_;) drop_oldest();
     }
     return {content, &content->made};
   }
-
-  CacheStatistics statistics() const { return {hits_, misses_, entries_.size()}; }
 
  private:
   struct Content {
@@ -72,12 +79,11 @@ class PlanCache {
       break;
     }
     entries_.pop_back();
+    --detail::cache_totals.entries;
   }
 
   std::size_t capacity_;
   std::size_t nodes_ = 0;
-  std::uint64_t hits_ = 0;
-  std::uint64_t misses_ = 0;
   std::list<Entry> entries_;  // the latest used first
   std::unordered_multimap<std::uint64_t, typename std::list<Entry>::iterator> by_hash_;
 };

@@ -104,8 +104,9 @@ struct Placement {
     std::uint32_t output = 0;  ///< which of `outputs`
   };
   struct Output {
-    Id value;          ///< whose elements somebody keeps: they get storage of their own
-    Id donor = no_id;  ///< the input whose storage it can be, if nobody else refers to that
+    Id value;                   ///< whose elements somebody keeps: they get storage of their own
+    Id donor = no_id;           ///< the input whose storage it can be, if nobody else refers to that
+    bool after_checks = false;  ///< nothing that is computed with it or later may throw: old values may go
   };
   std::vector<Place> places;  ///< by value
   std::vector<Output> outputs;

@@ -161,6 +161,7 @@ class Search {
   bool may_compute_again(Id id, const Allowed& allowed) const {
     const Value& v = program_.values[id];
     if (v.checkpointed || v.is_view(id)) return true;
+    if (!v.operation->pure) return false;
     if (id < allowed.any_until) return !stretched_[id];
     return id < allowed.cheap_until && v.operation->elementwise;
   }
@@ -216,8 +217,7 @@ class Search {
                 result.add_again(i);
                 on_the_way[i] = i != read;
               });
-          if (allowed.again == Again::per_reader && on_the_way[read] &&
-              waits_with_inputs(read, again)) {
+          if (allowed.again == Again::per_reader && on_the_way[read] && waits_with_inputs(read, again)) {
             result.add_again(read);
             if (need != read) result.add_again(need);
           }

@@ -21,7 +21,8 @@ class Rewriting {
     }
   }
 
-  /// Adds the value, which reads what was computed again where there is such, if it belongs to the backward phase itself.
+  /// Adds the value, which reads what was computed again where there is such, if it belongs to the backward
+  /// phase itself.
   void add(Id id, bool in_backward) { first_[id] = append(id, in_backward); }
   void add_again(Id id) {
     again_[id] = append(id, true);

@@ -32,7 +32,7 @@ class Numbering {
     std::unordered_map<Node*, boost::default_color_type> colors;
     const auto color_map = boost::make_assoc_property_map(colors);
     for (const Tensor& root : roots) {
-      if (!root) throw GraphError("write_dot of an empty Tensor");
+      if (root.is_empty()) throw GraphError("write_dot of an empty Tensor");
       if (colors[root.node()] == boost::white_color) {
         boost::depth_first_visit(InputGraph{}, root.node(), Finished(&order_), color_map);
       }

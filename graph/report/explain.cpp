@@ -151,7 +151,7 @@ PlanReport explain_plan(const Plan& plan) { return Explaining(plan).run(); }
 
 PlanReport explain_plan(std::span<const Tensor> tensors) {
   for (const Tensor& tensor : tensors) {
-    if (!tensor) throw GraphError("explain_plan of an empty Tensor");
+    if (tensor.is_empty()) throw GraphError("explain_plan of an empty Tensor");
   }
   PendingGraph pending;
   pending.take(tensors);

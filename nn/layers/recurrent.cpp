@@ -10,7 +10,7 @@ namespace gradweave::nn {
 namespace {
 
 Tensor initial(const Tensor& given, const Shape& shape, DType dtype) {
-  if (!given) return gradweave::zeros(shape, dtype);
+  if (given.is_empty()) return gradweave::zeros(shape, dtype);
   if (given.shape() == shape) return given;
   throw ShapeError(
       fmt::format("LSTM: the state has shape {}, expected {}", to_string(given.shape()), to_string(shape)));

@@ -1,8 +1,9 @@
 #include <gradweave/nn/optimizers/optimizer.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <ranges>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -10,8 +11,7 @@
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/node.hpp>
-#include <gradweave/graph/plan/captured_program.hpp>
-#include <gradweave/graph/plan/plan_cache.hpp>
+#include <gradweave/graph/plan/session.hpp>
 #include <gradweave/graph/report/explain.hpp>
 
 namespace gradweave::nn {
@@ -22,26 +22,6 @@ double checked_rate(double rate) {
     throw ValueError(fmt::format("the learning rate is {}; it must be finite and not negative", rate));
   }
   return rate;
-}
-
-std::vector<Parameter> without_repeats(std::vector<Parameter> all) {
-  std::vector<Parameter> unique;
-  for (Parameter& p : all) {
-    if (!p) throw ValueError("an optimizer was given an empty Parameter");
-    if (std::ranges::none_of(unique, [&](const Parameter& seen) { return is_same(seen, p); }))
-      unique.push_back(std::move(p));
-  }
-  if (unique.empty())
-    throw ValueError("an optimizer was given no parameters: are the children registered with `child`?");
-  return unique;
-}
-
-// What the step leaves with values.
-std::vector<Tensor> held_by(const PendingGraph& pending) {
-  std::vector<Tensor> held;
-  held.reserve(pending.held.size());
-  for (const std::uint32_t k : pending.held) held.emplace_back(pending.nodes[k]);
-  return held;
 }
 
 }  // namespace
@@ -57,30 +37,68 @@ void ScalarInput::set(double value) {
   }
 }
 
-// The program of a step, for losses of one structure.
-struct Optimizer::Step {
-  Step(const PendingGraph& pending, const GraphKey&, std::span<const Tensor> results,
-       std::span<const Cell> cells)
-      : replay(pending.inputs, results, cells) {}
-  CapturedProgram replay;
-};
-
-class Optimizer::Steps {
- public:
-  PendingGraph pending;
-  PlanCache<Step> cache;
-};
-
 Optimizer::Optimizer(std::vector<Parameter> parameters, double learning_rate)
-    : parameters_(without_repeats(std::move(parameters))),
-      rate_(checked_rate(learning_rate)),
-      programs_(std::make_unique<Steps>()) {}
+    : Optimizer(std::vector<Group>{{std::move(parameters), learning_rate}}) {}
+
+Optimizer::Optimizer(std::vector<Group> groups) : building_(nothing), session_(std::make_unique<Session>()) {
+  std::unordered_map<const void*, std::size_t> seen;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    rates_.emplace_back(checked_rate(groups[g].learning_rate));
+    for (Parameter& p : groups[g].parameters) {
+      if (!p) throw ValueError("an optimizer was given an empty Parameter");
+      const auto [at, is_new] = seen.try_emplace(p.cell_.get(), g);
+      if (!is_new && at->second != g)
+        throw ValueError(fmt::format("parameter \"{}\" stands in two groups of an optimizer", p.name()));
+      if (!is_new) continue;
+      parameters_.push_back(std::move(p));
+      group_of_.push_back(g);
+    }
+  }
+  if (parameters_.empty())
+    throw ValueError("an optimizer was given no parameters: are the children registered with `child`?");
+}
 Optimizer::~Optimizer() = default;
 
+// What a rule sees here is not what it would see at the steps that its program is run for.
+void Optimizer::require_known() const {
+  if (building_ == nothing) return;
+  if (Capture::current() != nullptr) {
+    throw GraphError(
+        "an optimizer's update asks for steps() or learning_rate() inside a function that is being compiled, "
+        "which "
+        "would keep what they are now: use a ScalarInput, or override `variant`");
+  }
+  note_look();
+}
+
+Index Optimizer::steps() const {
+  require_known();
+  return steps_;
+}
+double Optimizer::learning_rate() const {
+  require_known();
+  return rates_[0].value();
+}
+const Tensor& Optimizer::rate(DType dtype) const {
+  return rates_[building_ == nothing ? 0 : group_of_[building_]].as(dtype);
+}
+
 void Optimizer::set_learning_rate(double rate) {
+  checked_rate(rate);
+  for (std::size_t g = 0; g < rates_.size(); ++g) set_learning_rate(g, rate);
+}
+void Optimizer::set_learning_rate(std::size_t group, double rate) {
   if (Capture::current() != nullptr)
     throw GraphError("set_learning_rate inside a function that is being compiled: set it between its calls");
-  rate_.set(checked_rate(rate));
+  if (group >= rates_.size())
+    throw ValueError(
+        fmt::format("set_learning_rate: there are {} groups, no number {}", rates_.size(), group));
+  rates_[group].set(checked_rate(rate));
+}
+
+void Optimizer::add_transform(GradientTransform transform) {
+  if (!transform) throw ValueError("add_transform: the function is empty");
+  transforms_.push_back(std::move(transform));
 }
 
 std::vector<Tensor> Optimizer::zeros_like_parameters() const {
@@ -94,7 +112,7 @@ std::vector<Tensor> Optimizer::zeros_like_parameters() const {
 }
 
 void Optimizer::minimize(const Tensor& loss) {
-  if (!loss) throw GraphError("minimize: the loss is an empty Tensor");
+  if (loss.is_empty()) throw GraphError("minimize: the loss is an empty Tensor");
   run({&loss, 1}, false);
 }
 
@@ -105,7 +123,7 @@ void Optimizer::step(std::span<const Tensor> gradients) {
   }
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& p = parameters_[i];
-    if (!gradients[i])
+    if (gradients[i].is_empty())
       throw GraphError(fmt::format("step: the gradient of \"{}\" is an empty Tensor", p.name()));
     if (gradients[i].shape() != p.shape()) {
       throw ShapeError(fmt::format("step: the gradient of \"{}\" has shape {}, expected {}", p.name(),
@@ -120,43 +138,70 @@ void Optimizer::step(std::span<const Tensor> gradients) {
 }
 
 PlanReport Optimizer::explain(const Tensor& loss) {
-  if (!loss) throw GraphError("explain: the loss is an empty Tensor");
+  if (loss.is_empty()) throw GraphError("explain: the loss is an empty Tensor");
   if (Capture::current() != nullptr)
-    throw GraphError("explain inside a function that is being compiled; ask the compiled function instead");
-  PendingGraph pending;
-  pending.take({&loss, 1});
-  const std::vector<Cell> cells = next_cells(gradients_of(loss));
-  return explain_plan(CapturedProgram(pending.inputs, held_by(pending), cells).plan());
+    throw GraphError("explain inside a function that is being compiled: explain the compiled function");
+  PlanReport report;
+  session_->explain(
+      {.roots = {&loss, 1}, .leaves = {}, .variant = {}}, [&] { return next_slots(gradients_of(loss)); },
+      [&](const Plan& plan) { report = explain_plan(plan); });
+  return report;
 }
 
-std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) {
+// Empty where a parameter takes no part.
+std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) const {
   std::vector<Tensor> values;
   values.reserve(parameters_.size());
   for (const Parameter& p : parameters_) values.push_back(p.value());
+  constexpr const char* advice =
+      "the loss must be built from parameters of the optimizer, after the last step, and not all of them may "
+      "be frozen";
   try {
-    return gradients(loss, values);
+    std::vector<Tensor> all = gradients(loss, values, {}, Unconnected::empty);
+    if (std::ranges::all_of(all, &Tensor::is_empty)) {
+      throw GraphError(
+          fmt::format("the loss depends on none of the optimizer's {} parameters (the first is \"{}\")",
+                      parameters_.size(), parameters_[0].name()));
+    }
+    return all;
   } catch (const GraphError& error) {
-    throw GraphError(
-        fmt::format("minimize: {}\n(every parameter of the optimizer must take part in a loss that was built "
-                    "after the last step)",
-                    error.what()));
+    throw GraphError(fmt::format("minimize: {}\n({})", error.what(), advice));
   }
 }
 
 // Gives up each gradient once its update is built: what somebody holds would be computed as a whole.
-std::vector<Cell> Optimizer::next_cells(std::vector<Tensor> gradients) {
-  cells_.clear();
+std::vector<StateSlot> Optimizer::next_slots(std::vector<Tensor> gradients) {
+  slots_.clear();
   begin(steps_ + 1);
+  if (!transforms_.empty()) {
+    std::vector<Tensor> present;
+    std::vector<std::size_t> from;
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i].is_empty()) continue;
+      present.push_back(std::exchange(gradients[i], {}));
+      from.push_back(i);
+    }
+    for (const GradientTransform& transform : transforms_) transform(present);
+    for (std::size_t k = 0; k < from.size(); ++k) gradients[from[k]] = std::move(present[k]);
+  }
+  struct Building {
+    std::size_t& at;
+    ~Building() { at = nothing; }
+  };
+  const Building building{building_};
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor next = update(i, parameters_[i].value(), gradients[i]);
-    cells_.push_back({&parameters_[i].cell().value, std::move(next)});
+    if (gradients[i].is_empty()) continue;
+    building_ = i;
+    Parameter& p = parameters_[i];
+    Tensor next = update(i, p.value(), gradients[i]);
+    slots_.push_back({.tensor = &p.cell().value, .next = std::move(next), .lock = &p.cell().lock});
     gradients[i] = Tensor();
   }
-  return std::exchange(cells_, {});
+  return std::exchange(slots_, {});
 }
 
 Tensor Optimizer::advance(Tensor& state, Tensor next) {
-  return cells_.emplace_back(&state, std::move(next)).next;
+  return slots_.emplace_back(StateSlot{.tensor = &state, .next = std::move(next)}).next;
 }
 
 void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
@@ -171,36 +216,17 @@ void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
           "function can take one step with each parameter: call it again for the next",
           p.name()));
     }
-    for (Cell& cell : next_cells(all_gradients())) capture->update(*cell.tensor, std::move(cell.next));
-    capture->before_next_runs([this] { begin(steps_ + 1); });
+    for (StateSlot& slot : next_slots(all_gradients())) capture->update(std::move(slot));
+    capture->depends_on([this] { return variant(steps_ + 1); });
+    capture->before_next_runs([this] { begin(steps_ + 1); }, {});
     capture->after_runs([this] { ++steps_; });
     return;
   }
-
-  PendingGraph& pending = programs_->pending;
-  pending.take(roots);
-  for (const Tensor& root : roots) pending.add_to_key(pending.number_of(root.node()));
-  for (const Parameter& p : parameters_) pending.add_to_key(pending.number_of(p.value().node()));
-  // What was evaluated before the step has a history that the pending does not show.
-  const bool hides_history = std::ranges::any_of(
-      pending.inputs, [](const Node* node) { return node->tracked && node->input_count > 0; });
-  std::shared_ptr<Step> program = hides_history ? nullptr : programs_->cache.find(pending);
-  if (program) {
-    begin(steps_ + 1);
-  } else {
-    // Gone before the run, so that parameters have no other owners then.
-    const std::vector<Tensor> results = held_by(pending);
-    const std::vector<Cell> cells = next_cells(all_gradients());
-    program = programs_->cache.make(pending, hides_history ? Keep::no : Keep::yes, results, cells);
-  }
-
-  program->replay.run(pending.inputs, pending.uses);
-  for (std::size_t i = 0; i < pending.held.size(); ++i) {
-    program->replay.give_result(i, *pending.nodes[pending.held[i]]);
-  }
-  program->replay.finish();
-  for (const std::uint32_t k : pending.held) pending.nodes[k]->release_history();
-  if (!roots_are_gradients && roots[0].node()->input_count > 0) roots[0].node()->release_history();
+  leaves_.clear();
+  for (const Parameter& p : parameters_) leaves_.push_back(p.value().node());
+  const std::array variants{variant(steps_ + 1), std::uint64_t{transforms_.size()}};
+  begin(steps_ + 1);
+  session_->run({roots, leaves_, variants}, [&] { return next_slots(all_gradients()); });
   ++steps_;
 }
 

@@ -1,5 +1,6 @@
 #include <gradweave/nn/optimizers/optimizers.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -29,63 +30,90 @@ double share_of_newest(double beta, Index step) {
 }  // namespace
 
 SGD::SGD(std::vector<Parameter> parameters, const SgdOptions& options)
-    : Optimizer(std::move(parameters), options.learning_rate), options_(options) {
-  require_not_negative("SGD", "momentum", options.momentum);
-  require_not_negative("SGD", "weight_decay", options.weight_decay);
-  if (options.nesterov)
-    require(options.momentum > 0, "SGD", "momentum", options.momentum, "positive with nesterov");
-  if (options.momentum != 0) velocities_ = zeros_like_parameters();
+    : SGD(std::vector<ParameterGroup<SgdOptions>>{{std::move(parameters), options}}) {}
+
+SGD::SGD(const std::vector<ParameterGroup<SgdOptions>>& groups)
+    : Optimizer(detail::groups_of<Group>(groups)), options_(detail::options_of(groups)) {
+  for (const SgdOptions& options : options_) {
+    require_not_negative("SGD", "momentum", options.momentum);
+    require_not_negative("SGD", "weight_decay", options.weight_decay);
+    if (options.nesterov)
+      require(options.momentum > 0, "SGD", "momentum", options.momentum, "positive with nesterov");
+  }
+  if (std::ranges::any_of(options_, [](const SgdOptions& options) { return options.momentum != 0; }))
+    velocities_ = zeros_like_parameters();
 }
 
 Tensor SGD::update(std::size_t i, const Tensor& value, const Tensor& gradient) {
+  const SgdOptions& options = options_[group_of(i)];
   const Tensor& rate = this->rate(value.dtype());
   const Tensor g =
-      options_.weight_decay == 0 ? gradient : decayed_gradient(gradient, value, options_.weight_decay);
-  if (options_.momentum == 0) return sgd_update(value, g, rate);
-  const Tensor velocity = advance(velocities_[i], velocity_update(velocities_[i], g, options_.momentum));
-  if (!options_.nesterov) return sgd_update(value, velocity, rate);
-  return nesterov_update(value, g, velocity, rate, options_.momentum);
+      options.weight_decay == 0 ? gradient : decayed_gradient(gradient, value, options.weight_decay);
+  if (options.momentum == 0) return sgd_update(value, g, rate);
+  const Tensor velocity = advance(velocities_[i], velocity_update(velocities_[i], g, options.momentum));
+  if (!options.nesterov) return sgd_update(value, velocity, rate);
+  return nesterov_update(value, g, velocity, rate, options.momentum);
 }
 
 Adam::Adam(std::vector<Parameter> parameters, const AdamOptions& options)
-    : Adam(std::move(parameters), options, false) {}
+    : Adam(std::vector<ParameterGroup<AdamOptions>>{{std::move(parameters), options}}, false) {}
+Adam::Adam(const std::vector<ParameterGroup<AdamOptions>>& groups) : Adam(groups, false) {}
 
-Adam::Adam(std::vector<Parameter> parameters, const AdamOptions& options, bool decoupled)
-    : Optimizer(std::move(parameters), options.learning_rate),
-      options_(options),
+Adam::Adam(const std::vector<ParameterGroup<AdamOptions>>& groups, bool decoupled)
+    : Optimizer(detail::groups_of<Group>(groups)),
+      options_(detail::options_of(groups)),
+      shares_(groups.size()),
       decoupled_(decoupled),
       means_(zeros_like_parameters()),
       mean_squares_(zeros_like_parameters()) {
   const char* name = decoupled ? "AdamW" : "Adam";
-  require_fraction(name, "beta1", options.beta1);
-  require_fraction(name, "beta2", options.beta2);
-  require_not_negative(name, "epsilon", options.epsilon);
-  require_not_negative(name, "weight_decay", options.weight_decay);
+  for (const AdamOptions& options : options_) {
+    require_fraction(name, "beta1", options.beta1);
+    require_fraction(name, "beta2", options.beta2);
+    require_not_negative(name, "epsilon", options.epsilon);
+    require_not_negative(name, "weight_decay", options.weight_decay);
+  }
 }
 
 void Adam::begin(Index step) {
-  share1_.set(share_of_newest(options_.beta1, step));
-  share2_.set(share_of_newest(options_.beta2, step));
+  for (std::size_t g = 0; g < options_.size(); ++g) {
+    shares_[g].mean.set(share_of_newest(options_[g].beta1, step));
+    shares_[g].mean_square.set(share_of_newest(options_[g].beta2, step));
+  }
 }
 
 Tensor Adam::update(std::size_t i, const Tensor& value, const Tensor& gradient) {
+  const AdamOptions& options = options_[group_of(i)];
+  const Shares& shares = shares_[group_of(i)];
   const DType dtype = value.dtype();
-  const bool decays_gradient = options_.weight_decay != 0 && !decoupled_;
-  const Tensor g = decays_gradient ? decayed_gradient(gradient, value, options_.weight_decay) : gradient;
-  const Tensor mean = advance(means_[i], mean_update(means_[i], g, share1_.as(dtype)));
+  const bool decays_gradient = options.weight_decay != 0 && !decoupled_;
+  const Tensor g = decays_gradient ? decayed_gradient(gradient, value, options.weight_decay) : gradient;
+  const Tensor mean = advance(means_[i], mean_update(means_[i], g, shares.mean.as(dtype)));
   const Tensor mean_square =
-      advance(mean_squares_[i], mean_square_update(mean_squares_[i], g, share2_.as(dtype)));
-  return adam_update(value, mean, mean_square, rate(dtype), options_.epsilon,
-                     decoupled_ ? options_.weight_decay : 0);
+      advance(mean_squares_[i], mean_square_update(mean_squares_[i], g, shares.mean_square.as(dtype)));
+  return adam_update(value, mean, mean_square, rate(dtype), options.epsilon,
+                     decoupled_ ? options.weight_decay : 0);
 }
 
-AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& o)
-    : Adam(std::move(parameters),
-           {.learning_rate = o.learning_rate,
-            .beta1 = o.beta1,
-            .beta2 = o.beta2,
-            .epsilon = o.epsilon,
-            .weight_decay = o.weight_decay},
-           true) {}
+namespace {
+
+std::vector<ParameterGroup<AdamOptions>> as_adam(const std::vector<ParameterGroup<AdamWOptions>>& groups) {
+  std::vector<ParameterGroup<AdamOptions>> all;
+  for (const auto& [parameters, o] : groups) {
+    all.push_back({parameters,
+                   {.learning_rate = o.learning_rate,
+                    .beta1 = o.beta1,
+                    .beta2 = o.beta2,
+                    .epsilon = o.epsilon,
+                    .weight_decay = o.weight_decay}});
+  }
+  return all;
+}
+
+}  // namespace
+
+AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
+    : AdamW(std::vector<ParameterGroup<AdamWOptions>>{{std::move(parameters), options}}) {}
+AdamW::AdamW(const std::vector<ParameterGroup<AdamWOptions>>& groups) : Adam(as_adam(groups), true) {}
 
 }  // namespace gradweave::nn

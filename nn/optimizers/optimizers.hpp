@@ -1,5 +1,6 @@
 // The optimizers. Formulas and defaults are PyTorch's (pytorch.org/docs/stable/optim.html).
 #pragma once
+#include <initializer_list>
 #include <vector>
 
 #include <gradweave/nn/optimizers/optimizer.hpp>
@@ -18,11 +19,14 @@ struct SgdOptions {
 class SGD final : public Optimizer {
  public:
   explicit SGD(std::vector<Parameter> parameters, const SgdOptions& options = {});
+  /// Groups of parameters with options of their own.
+  explicit SGD(const std::vector<ParameterGroup<SgdOptions>>& groups);
+  explicit SGD(std::initializer_list<ParameterGroup<SgdOptions>> groups) : SGD(std::vector(groups)) {}
 
  private:
   Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) override;
-  SgdOptions options_;
-  std::vector<Tensor> velocities_;  // empty without momentum
+  std::vector<SgdOptions> options_;  // by group
+  std::vector<Tensor> velocities_;   // empty without momentum
 };
 
 struct AdamOptions {
@@ -38,16 +42,22 @@ struct AdamOptions {
 class Adam : public Optimizer {
  public:
   explicit Adam(std::vector<Parameter> parameters, const AdamOptions& options = {});
+  /// Groups of parameters with options of their own.
+  explicit Adam(const std::vector<ParameterGroup<AdamOptions>>& groups);
+  explicit Adam(std::initializer_list<ParameterGroup<AdamOptions>> groups) : Adam(std::vector(groups)) {}
 
  protected:
-  Adam(std::vector<Parameter> parameters, const AdamOptions& options, bool decoupled);
+  Adam(const std::vector<ParameterGroup<AdamOptions>>& groups, bool decoupled);
 
  private:
   void begin(Index step) override;
   Tensor update(std::size_t i, const Tensor& value, const Tensor& gradient) override;
-  AdamOptions options_;
+  struct Shares {  // of the newest gradient in the means
+    ScalarInput mean, mean_square;
+  };
+  std::vector<AdamOptions> options_;  // by group
+  std::vector<Shares> shares_;        // by group
   bool decoupled_;
-  ScalarInput share1_, share2_;  // of the newest gradient in the means
   std::vector<Tensor> means_, mean_squares_;
 };
 
@@ -63,6 +73,9 @@ struct AdamWOptions {
 class AdamW final : public Adam {
  public:
   explicit AdamW(std::vector<Parameter> parameters, const AdamWOptions& options = {});
+  /// Groups of parameters with options of their own.
+  explicit AdamW(const std::vector<ParameterGroup<AdamWOptions>>& groups);
+  explicit AdamW(std::initializer_list<ParameterGroup<AdamWOptions>> groups) : AdamW(std::vector(groups)) {}
 };
 
 }  // namespace gradweave::nn

@@ -66,7 +66,8 @@ TEST_CASE("tensors are read as Eigen matrices without a copy, whatever their str
 TEST_CASE("wrong reads of a tensor as a matrix are refused", "[eigen]") {
   const Tensor x = zeros({2, 2, 2});
   CHECK_THROWS_AS(as_matrix<float>(x), ShapeError);
-  CHECK_THROWS_AS(as_matrix<double>(zeros({2})), DTypeError);
+  const Tensor y = zeros({2});
+  CHECK_THROWS_AS(as_matrix<double>(y), DTypeError);
 }
 
 TEST_CASE("gradients through Eigen matrices", "[eigen]") {

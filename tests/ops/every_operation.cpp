@@ -128,7 +128,7 @@ Tensor mutant_vjp(const void* attributes, std::size_t i, const Tensor& g, std::s
                   const Tensor& y) {
   const auto original = [&] { return today.op->vjp(attributes, i, g, inputs, y); };
   const Tensor term = original();
-  if (!term) return term;
+  if (term.is_empty()) return term;
   const auto changed = [](Tensor t) {
     today.changed = true;
     return t;

@@ -194,10 +194,12 @@ TEST_CASE("every op gives the same bits at any number of threads", "[parallel]")
 
 struct Cheap {
   static constexpr std::string_view name = "cheap";
+  static constexpr bool not_differentiable = true;
   static auto forward(const auto& x) { return x + x; }
 };
 struct Costly {
   static constexpr std::string_view name = "costly";
+  static constexpr bool not_differentiable = true;
   static auto forward(const auto& x) { return x.exp().log().tanh(); }
 };
 

@@ -189,7 +189,7 @@ TEST_CASE("what is kept is a minimum cut", "[memory]") {
     variables.push_back(Mlp::variable_of(scalar_inputs_of({1, 3}, 20 + k)));
     const Tensor wide = tanh(matmul(x, variables.end()[-2]) + matmul(variables.end()[-1], y));
     const Tensor term = sum(square(matmul(wide, w)));
-    loss = loss ? loss + term : term;
+    loss = loss.is_empty() ? term : loss + term;
   }
   std::vector<Tensor> all = gradients(loss, variables);
   all.push_back(loss);

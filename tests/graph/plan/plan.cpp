@@ -397,6 +397,7 @@ TEST_CASE("graphs that differ in the attributes of an op are not searched one by
 }
 
 TEST_CASE("a cache keeps the latest and stays within its bound", "[plan]") {
+  const std::size_t others = plan_cache_statistics().entries;
   PlanCache<Counted> cache(60);
   const Tensor x = constant({1, 2});
   const auto ask = [&](double factor) {
@@ -408,7 +409,7 @@ TEST_CASE("a cache keeps the latest and stays within its bound", "[plan]") {
     return false;
   };
   for (int k = 0; k < 20; ++k) CHECK_FALSE(ask(k));  // two nodes, and 16 more for each graph
-  CHECK(cache.statistics().entries == 3);
+  CHECK(plan_cache_statistics().entries == others + 3);
   CHECK(ask(19));
   CHECK(ask(18));
   CHECK_FALSE(ask(0));

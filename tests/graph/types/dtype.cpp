@@ -60,7 +60,8 @@ TEST_CASE("an op on elements it has no kernel for, and that do not promote, says
   CHECK_THROWS_AS(variable({1, 2}, i), DTypeError);
   CHECK_THROWS_AS(where(ones({2}, f), 1.0, ones({2}, f)), DTypeError);  // the condition must be bool
   CHECK_THROWS_AS(take(ones({2}, f), ones({1}, f)), DTypeError);        // indices are whole
-  CHECK_THROWS_AS(ones({2}, f).data<double>(), DTypeError);
+  const Tensor x = ones({2}, f);
+  CHECK_THROWS_AS(x.data<double>(), DTypeError);
 }
 
 }  // namespace

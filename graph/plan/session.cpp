@@ -1,0 +1,75 @@
+#include <gradweave/graph/plan/session.hpp>
+
+#include <gradweave/graph/plan/captured_program.hpp>
+#include <gradweave/graph/plan/plan_cache.hpp>
+
+namespace gradweave {
+namespace {
+
+// What the step leaves with values.
+std::vector<Tensor> held_by(const PendingGraph& pending) {
+  std::vector<Tensor> held;
+  held.reserve(pending.held.size());
+  for (const std::uint32_t k : pending.held) held.emplace_back(pending.nodes[k]);
+  return held;
+}
+
+struct StepProgram {
+  StepProgram(const PendingGraph& pending, const GraphKey&, std::span<const Tensor> results,
+              std::span<const StateSlot> slots)
+      : captured(pending.inputs, results, slots) {}
+  CapturedProgram captured;
+};
+
+}  // namespace
+
+struct Session::Programs {
+  PendingGraph pending;
+  PlanCache<StepProgram> cache;
+};
+
+Session::Session() : programs_(std::make_unique<Programs>()) {}
+Session::~Session() = default;
+
+void Session::take(const Step& step) {
+  PendingGraph& pending = programs_->pending;
+  pending.take(step.roots, Extent::differentiable);
+  for (const Tensor& root : step.roots) pending.add_to_key(pending.number_of(root.node()));
+  for (const Node* leaf : step.leaves)
+    pending.add_to_key(std::uint64_t{pending.number_of(leaf)} << 1U | std::uint64_t{leaf->tracked});
+  for (const std::uint64_t word : step.variant) pending.add_to_key(word);
+}
+
+void Session::run(const Step& step, const Build& build) {
+  take(step);
+  PendingGraph& pending = programs_->pending;
+  std::shared_ptr<StepProgram> program = programs_->cache.find(pending);
+  if (!program) {
+    const std::uint64_t looks = looks_of_thread();
+    // Gone before the run, so that parameters have no other owners then.
+    std::vector<StateSlot> slots = build();
+    const bool looked = looks_of_thread() != looks;
+    if (looked) take(step);  // values that are there now are read, not computed
+    const std::vector<Tensor> results = held_by(pending);
+    program = programs_->cache.make(pending, looked ? Keep::no : Keep::yes, results, slots);
+  }
+
+  program->captured.run(pending.inputs, pending.uses);
+  for (std::size_t i = 0; i < pending.held.size(); ++i)
+    program->captured.give_result(i, *pending.nodes[pending.held[i]]);
+  program->captured.finish();
+  // Inputs first: what a node lets go of has had its turn.
+  for (Node* node : pending.nodes) {
+    if (node->evaluated()) node->release_history();
+  }
+}
+
+void Session::explain(const Step& step, const Build& build, const std::function<void(const Plan&)>& show) {
+  take(step);
+  const std::vector<StateSlot> slots = build();
+  take(step);
+  const std::vector<Tensor> results = held_by(programs_->pending);
+  show(CapturedProgram(programs_->pending.inputs, results, slots).plan());
+}
+
+}  // namespace gradweave
