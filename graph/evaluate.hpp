@@ -34,5 +34,8 @@ struct CacheStatistics {
 };
 /// Of the plans that this thread keeps, by the structure of the graph: a loop plans its first step only.
 CacheStatistics plan_cache_statistics();
+/// Gives this thread's plans back, with the memory they keep, and counts anew. Compiled functions and
+/// optimizers have plans of their own, for as long as they live. Inside an evaluation it does nothing.
+void clear_plan_cache();
 
 }  // namespace gradweave
