@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <initializer_list>
 #include <thread>
 
 int main(int, char** arguments) {
