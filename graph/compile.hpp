@@ -99,7 +99,8 @@ class Compiled {
   /// What the latest call ran (report/explain.hpp). Throws GraphError before the first call.
   template <std::same_as<PlanReport> Report = PlanReport>  // whose header only those include who ask
   Report explain() const {
-    return explain_plan(function_->plan());
+    constexpr Report (*report_of)(const Plan&) = explain_plan;  // Clang would ask for the header right here
+    return report_of(function_->plan());
   }
 
  private:

@@ -37,5 +37,8 @@ struct CacheStatistics {
 /// number beside a tensor (an annealed weight: `constant(w)` is data instead), a shape (a growing slice), an
 /// attribute.
 CacheStatistics plan_cache_statistics();
+/// Gives this thread's plans back, with the memory they keep, and counts anew. Compiled functions and
+/// optimizers have plans of their own, for as long as they live. Inside an evaluation it does nothing.
+void clear_plan_cache();
 
 }  // namespace gradweave

@@ -4,19 +4,21 @@
 // no result depends on it.
 #include <gradweave/graph/kernels/parallel.hpp>
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cfenv>
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -45,6 +47,43 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
+// How the calling thread rounds, and whether it flushes small numbers to zero: part of every result.
+class Arithmetic {
+ public:
+  static Arithmetic current() {
+    Arithmetic current;
+#if defined(__SSE__)
+    constexpr unsigned what_happened = 0x3F;
+    current.control_ = __builtin_ia32_stmxcsr() & ~what_happened;
+#elif defined(__aarch64__)
+    asm volatile("mrs %0, fpcr" : "=r"(current.control_));
+#else
+    current.control_ = std::fegetround();
+#endif
+    return current;
+  }
+  void use() const {
+    if (*this == current()) return;
+#if defined(__SSE__)
+    __builtin_ia32_ldmxcsr(control_);
+#elif defined(__aarch64__)
+    asm volatile("msr fpcr, %0" : : "r"(control_));
+#else
+    std::fesetround(control_);
+#endif
+  }
+  friend bool operator==(const Arithmetic&, const Arithmetic&) = default;
+
+ private:
+#if defined(__SSE__)
+  unsigned control_ = 0;
+#elif defined(__aarch64__)
+  std::uint64_t control_ = 0;
+#else
+  int control_ = 0;
+#endif
+};
+
 // What one call of `run_blocks` has to do.
 class Job {
  public:
@@ -64,6 +103,7 @@ class Job {
   // Does the blocks of its share, then what others have not begun of theirs. A thread that has the same share
   // of every job finds in its cache what it wrote there for the last one.
   void work(std::size_t thread) {
+    arithmetic_.use();
     for (std::size_t k = 0; k < shares_; ++k) {
       Share& share = share_[(thread + k) % shares_];
       Index block = 0;
@@ -94,6 +134,7 @@ class Job {
   const Index count_, grain_;
   void (*const f_)(void*, Index, Index);
   void* const context_;
+  const Arithmetic arithmetic_ = Arithmetic::current();
   const std::size_t shares_;
   std::array<Share, most_shares> share_;
   std::mutex failing_;
@@ -124,6 +165,24 @@ void linger(const Ready& ready) {
 }
 
 thread_local bool inside_blocks = false;
+
+// While it lives, the calling thread and those that it starts leave signals to others, but for what they do
+// themselves.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t others;
+    sigfillset(&others);
+    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) sigdelset(&others, own);
+    pthread_sigmask(SIG_BLOCK, &others, &before_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 class Workers {
  public:
@@ -159,10 +218,11 @@ class Workers {
 
  private:
   bool start(std::size_t thread) {
+    const NoSignals left_to_the_application;
     try {
       std::thread([this, thread] { serve(thread); }).detach();
-    } catch (const std::system_error&) {
-      return false;  // the system has no more threads: it works with fewer
+    } catch (const std::exception&) {
+      return false;  // the system has no more threads, or no memory: it works with fewer
     }
     return true;
   }
@@ -203,6 +263,13 @@ class Workers {
 // anew.
 std::atomic<Workers*> workers_of_process = nullptr;
 
+// What holds the workers' code stays loaded as long as they live, even if it is part of a plugin.
+void stay_loaded() {
+  Dl_info here;
+  if (dladdr(&workers_of_process, &here) != 0)
+    dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 Workers& workers() {
   if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
   static std::mutex creating;
@@ -210,6 +277,7 @@ Workers& workers() {
   if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
   static const int registered = pthread_atfork(nullptr, nullptr, [] { workers_of_process = nullptr; });
   static_cast<void>(registered);
+  stay_loaded();
   auto* workers = new Workers;
   workers_of_process.store(workers, std::memory_order_release);
   return *workers;

@@ -101,14 +101,14 @@ bool SmallBlocks::fetch(std::size_t bytes) noexcept {
   if (memory == nullptr) return false;
   shared.slabs = new (memory) Slab{shared.slabs, count};
   std::byte* first = static_cast<std::byte*>(memory) + sizeof(Slab);
-  for (std::size_t k = count; k-- > 0;) unused = new (first + k * bytes) FreeBlock{unused, bytes};
+  for (std::size_t k = count; k-- > 0;) unused = FreeBlock::make(first + k * bytes, bytes, unused);
   bytes_ += count * bytes;
   return true;
 }
 
 void SmallBlocks::leave(void* block, std::size_t bytes) noexcept {
   const std::lock_guard lock(shared.mutex);
-  append(shared.left[bytes / 16], new (block) FreeBlock{nullptr, bytes});
+  append(shared.left[bytes / 16], FreeBlock::make(block, bytes, nullptr));
 }
 
 void SmallBlocks::leave_all(std::size_t most) noexcept {

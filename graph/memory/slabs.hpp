@@ -6,12 +6,32 @@
 #include <new>
 #include <utility>
 
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>  // nothing but for AddressSanitizer
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+#endif
+
 namespace gradweave {
 
-/// An unused block, in a list of such of one size.
+/// An unused block, in a list of such of one size. AddressSanitizer reports who still uses what is behind
+/// this.
 struct FreeBlock {
   FreeBlock* next;
   std::size_t bytes;
+
+  static FreeBlock* make(void* block, std::size_t bytes, FreeBlock* next) {
+    auto* made = new (block) FreeBlock{next, bytes};
+    ASAN_POISON_MEMORY_REGION(made + 1, bytes - sizeof(FreeBlock));
+    return made;
+  }
+  /// Takes the first one of a list.
+  static void* take(FreeBlock*& list) {
+    FreeBlock* block = std::exchange(list, list->next);
+    ASAN_UNPOISON_MEMORY_REGION(block, block->bytes);
+    return block;
+  }
 };
 
 /// The small blocks that one thread does not use. Zero-initialised it has none; it needs no destructor, but
@@ -29,7 +49,7 @@ class SmallBlocks {
     FreeBlock*& head = unused_[bytes / 16];
     if (head == nullptr) return nullptr;
     bytes_ -= bytes;
-    return std::exchange(head, head->next);
+    return FreeBlock::take(head);
   }
   /// Gets unused ones: such as other threads left, else a new slab's, in order. False when memory runs out.
   bool fetch(std::size_t bytes) noexcept;
@@ -38,7 +58,7 @@ class SmallBlocks {
     if (bytes_ + bytes > most) return false;
     bytes_ += bytes;
     FreeBlock*& head = unused_[bytes / 16];
-    head = new (block) FreeBlock{head, bytes};
+    head = FreeBlock::make(block, bytes, head);
     return true;
   }
   /// Leaves a block to all threads.

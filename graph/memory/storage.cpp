@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <limits>
 #include <new>
@@ -38,13 +39,13 @@ class LargeBlocks {
     FreeBlock*& head = unused_[size.index];
     if (head == nullptr) return nullptr;
     bytes_ -= size.bytes;
-    return std::exchange(head, head->next);
+    return FreeBlock::take(head);
   }
   bool keep(void* block, SizeClass size, std::size_t most) {
     if (bytes_ + size.bytes > most) return false;
     bytes_ += size.bytes;
     largest_ = std::max(largest_, size.index);
-    unused_[size.index] = new (block) FreeBlock{unused_[size.index], size.bytes};
+    unused_[size.index] = FreeBlock::make(block, size.bytes, unused_[size.index]);
     return true;
   }
   // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
@@ -83,6 +84,10 @@ class LargeBlocks {
   std::size_t largest_;  // no larger class has unused blocks
 };
 
+// Bytes in use that no thread counts: what those that have ended left, less what threads gave back beyond
+// what they had taken, which another one counts.
+constinit std::atomic<std::ptrdiff_t> counted_by_nobody = 0;
+
 // The memory of a thread. Plain data, so that reaching it costs no check for initialisation.
 struct Pool {
   SmallBlocks small;
@@ -94,7 +99,22 @@ struct Pool {
 
   void count(std::size_t bytes) {
     used += bytes;
-    if (used > peak) peak = used;
+    if (used > peak) raise_peak();
+  }
+  void count_back(std::size_t bytes) {
+    if (bytes > used) counted_by_nobody -= static_cast<std::ptrdiff_t>(bytes - std::exchange(used, bytes));
+    used -= bytes;
+  }
+  // Counts what nobody does, as far as that leaves more than nothing.
+  void settle() {
+    if (counted_by_nobody == 0) return;
+    const std::ptrdiff_t sum = static_cast<std::ptrdiff_t>(used) + counted_by_nobody.exchange(0);
+    used = static_cast<std::size_t>(std::max<std::ptrdiff_t>(sum, 0));
+    counted_by_nobody += std::min<std::ptrdiff_t>(sum, 0);
+  }
+  [[gnu::noinline]] void raise_peak() {
+    settle();
+    peak = std::max(peak, used);
   }
   std::size_t most_large() const { return open ? peak : 0; }
   std::size_t most_small() const {
@@ -105,13 +125,14 @@ struct Pool {
     constexpr std::size_t much = std::size_t{1} << 20U;
     large.give_back();
     small.leave_all(much);
+    counted_by_nobody += static_cast<std::ptrdiff_t>(std::exchange(used, 0));
     open = false;
     ended = true;
   }
 };
 constinit thread_local Pool pool{};
 
-// The scratch memory of a thread: one block for each depth of nesting.
+// The scratch memory of a thread: one block for each depth of nesting, counted while it is in use.
 struct ScratchBlocks {
   struct Block {
     std::byte* data;
@@ -122,10 +143,14 @@ struct ScratchBlocks {
   std::size_t depth;
 
   void trim() {
-    for (std::size_t i = depth; i < most; ++i) {
-      if (blocks[i].data != nullptr)
-        free_block(std::exchange(blocks[i].data, nullptr), std::exchange(blocks[i].bytes, 0));
-    }
+    for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
+  }
+  static void give_back(Block& unused) {
+    if (unused.data == nullptr) return;
+    pool.used += unused.bytes;
+    ASAN_UNPOISON_MEMORY_REGION(unused.data, unused.bytes);
+    free_block(unused.data, unused.bytes);
+    unused = {};
   }
 };
 constinit thread_local ScratchBlocks scratch_blocks{};
@@ -206,11 +231,11 @@ void* allocate_block(std::size_t bytes) {
 void free_block(void* block, std::size_t bytes) noexcept {
   if (bytes <= SmallBlocks::largest) {
     const std::size_t rounded = SmallBlocks::rounded(bytes);
-    pool.used -= std::min(pool.used, rounded);
+    pool.count_back(rounded);
     if (!pool.small.keep(block, rounded, pool.most_small())) keep_or_leave(block, rounded);
   } else {
     const SizeClass size(bytes);
-    pool.used -= std::min(pool.used, size.bytes);
+    pool.count_back(size.bytes);
     if (!pool.large.keep(block, size, pool.most_large())) make_room_or_give_back(block, size);
   }
 }
@@ -219,25 +244,37 @@ void release_cached_memory() noexcept {
   scratch_blocks.trim();
   pool.large.give_back();
   pool.small.give_back();
+  pool.settle();
   pool.peak = pool.used;
 }
 
-MemoryUse memory_use() noexcept { return {pool.used, pool.peak}; }
+MemoryUse memory_use() noexcept {
+  pool.raise_peak();
+  return {pool.used, pool.peak};
+}
 
 Scratch::Scratch(std::size_t bytes) {
   if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");
   auto& block = scratch_blocks.blocks[scratch_blocks.depth];
   if (block.bytes < bytes) {
-    if (block.data != nullptr) free_block(block.data, block.bytes);
-    block = {};
+    ScratchBlocks::give_back(block);
     constexpr std::size_t least = 4096;
     const std::size_t rounded = std::max(bytes, least);
-    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+    block.data = static_cast<std::byte*>(allocate_block(rounded));
+    block.bytes = SizeClass(rounded).bytes;
+  } else {
+    pool.count(block.bytes);
+    ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   }
   ++scratch_blocks.depth;
   data_ = block.data;
 }
-Scratch::~Scratch() { --scratch_blocks.depth; }
+Scratch::~Scratch() {
+  const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
+  pool.count_back(block.bytes);
+  ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
+  if (pool.ended) scratch_blocks.trim();
+}
 
 Ref<Storage> allocate_storage(std::size_t bytes) {
   // Scalars sit right behind their header, larger data on its own cache line.

@@ -14,12 +14,14 @@ void* allocate_block(std::size_t bytes);
 /// Takes back a block; `bytes` as it was allocated. May be called from any thread.
 void free_block(void* block, std::size_t bytes) noexcept;
 /// Returns the calling thread's unused blocks to the system, and small ones that other threads left as far as
-/// nothing around them is in use; lets the peak of `memory_use` start anew.
+/// nothing around them is in use; lets the peak of `memory_use` start anew. Plans keep theirs
+/// (`clear_plan_cache` of evaluate.hpp).
 void release_cached_memory() noexcept;
 
 /// Bytes that the calling thread took for nodes, tensors and scratch memory and has not given back, and the
-/// most that it was since the last `release_cached_memory`. Memory that other threads took is not in it, nor
-/// what the plans themselves take.
+/// most that it was since the last `release_cached_memory`. What one thread takes and another gives back, the
+/// latter's count falls by, and once it is 0 the former's, so that the sum over all threads is right; what an
+/// ended thread left, the next to ask counts. What the plans themselves take is not in it.
 struct MemoryUse {
   std::size_t now;
   std::size_t peak;

@@ -25,18 +25,25 @@ struct Planner {
   bool busy = false;
 };
 
-Planner& planner_of_thread() {
-  thread_local Planner planner;
-  return planner;
+// Null at the end of the thread, when what is static or the thread's own may still evaluate.
+Planner* planner_of_thread() {
+  constinit thread_local static bool ended = false;
+  struct Kept {
+    Planner planner;
+    ~Kept() { ended = true; }
+  };
+  if (ended) return nullptr;
+  thread_local Kept kept;
+  return &kept.planner;
 }
 
-// The thread's planner; a new one where an op's kernel evaluates something itself.
+// The thread's planner; a new one where there is none, or an op's kernel evaluates something itself.
 class Lease {
  public:
   Lease() {
-    Planner& shared = planner_of_thread();
-    if (shared.busy) own_ = std::make_unique<Planner>();
-    planner_ = own_ ? own_.get() : &shared;
+    Planner* shared = planner_of_thread();
+    if (shared == nullptr || shared->busy) own_ = std::make_unique<Planner>();
+    planner_ = own_ ? own_.get() : shared;
     planner_->busy = true;
   }
   ~Lease() { planner_->busy = false; }
@@ -153,5 +160,13 @@ void evaluate(std::span<const Tensor> tensors, History history) {
 }
 
 CacheStatistics plan_cache_statistics() { return detail::cache_totals; }
+
+void clear_plan_cache() {
+  if (Planner* planner = planner_of_thread(); planner != nullptr && !planner->busy) {
+    planner->plans.clear();
+    planner->order = {};
+    planner->pending = {};
+  }
+}
 
 }  // namespace gradweave

@@ -23,9 +23,16 @@ template <class T>
 class PlanCache {
  public:
   explicit PlanCache(std::size_t capacity = std::size_t{1} << 17U) : capacity_(capacity) {}
-  ~PlanCache() { detail::cache_totals.entries -= entries_.size(); }
+  ~PlanCache() { clear(); }
   PlanCache(const PlanCache&) = delete;
   PlanCache& operator=(const PlanCache&) = delete;
+
+  void clear() noexcept {
+    detail::cache_totals.entries -= entries_.size();
+    by_hash_.clear();
+    entries_.clear();
+    nodes_ = 0;
+  }
 
   /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller
   /// holds it.

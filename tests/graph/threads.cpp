@@ -59,6 +59,37 @@ TEST_CASE("a tensor made by one thread is released by another", "[threads]") {
   CHECK(total == 1000 * thread_count + 28);
 }
 
+// Made before the library's own objects of the thread, it is destroyed after them.
+struct AtThreadEnd {
+  std::vector<float>* result;
+  ~AtThreadEnd() {
+    const Tensor x = variable({{1, 2}, {3, 4}});
+    const Tensor loss = sum(square(matmul(x, x)));
+    *result = gradients(loss, {x})[0].to_vector();
+    clear_plan_cache();
+    if (plan_cache_statistics().entries != 0) result->clear();
+  }
+};
+
+TEST_CASE("objects that the end of a thread destroys may evaluate", "[threads]") {
+  std::vector<float> result;
+  std::thread([&] {
+    thread_local AtThreadEnd last{&result};
+    static_cast<void>(last);
+    eval(exp(constant(1)));
+  }).join();
+  CHECK(result == std::vector<float>{158, 274, 266, 482});
+}
+
+TEST_CASE("the plans of a thread are given back when asked for", "[threads]") {
+  const Tensor x = constant({1, 2, 3});
+  eval(exp(x) * 2);
+  CHECK(plan_cache_statistics().entries > 0);
+  clear_plan_cache();
+  CHECK(plan_cache_statistics().entries == 0);
+  CHECK((x * 2).to_vector() == std::vector<float>{2, 4, 6});
+}
+
 TEST_CASE("each thread has a scope of its own", "[threads]") {
   const Scope here("main");
   std::atomic<int> wrong = 0;

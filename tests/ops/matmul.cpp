@@ -189,7 +189,8 @@ TEST_CASE("the gradients of a product, by hand", "[ops][matmul]") {
   CHECK(dv.to_vector() == Floats{1, 2, 3});
 }
 
-TEST_CASE("however many threads share out the columns of a product, its bits are the same", "[ops][matmul]") {
+TEST_CASE("however many threads share out the columns of a product, its bits are the same",
+          "[ops][matmul][threads]") {
   const int before = get_num_threads();
   Generator generator(3);
   for (const Index rows : {1, 7, 64}) {

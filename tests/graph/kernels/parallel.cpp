@@ -1,12 +1,17 @@
 // Work split over threads: every block once, the same bits at any number of threads, errors and nesting.
+#include <array>
 #include <atomic>
 #include <bit>
+#include <cfenv>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +47,7 @@ std::vector<Index> visits(Index count, Index grain) {
   return seen;
 }
 
-TEST_CASE("blocks are the same at any number of threads, and each is computed once", "[parallel]") {
+TEST_CASE("blocks are the same at any number of threads, and each is computed once", "[parallel][threads]") {
   for (const int threads : {1, 2, 3, 7}) {
     const Threads used(threads);
     CHECK(visits(7, 3) == std::vector<Index>{1003, 1003, 1003, 1003, 1003, 1003, 1001});
@@ -53,7 +58,7 @@ TEST_CASE("blocks are the same at any number of threads, and each is computed on
   }
 }
 
-TEST_CASE("blocks run on several threads", "[parallel]") {
+TEST_CASE("blocks run on several threads", "[parallel][threads]") {
   const Threads used(2);
   std::atomic<int> inside = 0;
   std::atomic<bool> met = false;
@@ -65,7 +70,8 @@ TEST_CASE("blocks run on several threads", "[parallel]") {
   CHECK(met);
 }
 
-TEST_CASE("the error of the earliest block reaches the caller, and the workers live on", "[parallel]") {
+TEST_CASE("the error of the earliest block reaches the caller, and the workers live on",
+          "[parallel][threads]") {
   for (const int threads : {1, 2, 7}) {
     const Threads used(threads);
     for (int round = 0; round < 20; ++round) {
@@ -83,7 +89,7 @@ TEST_CASE("the error of the earliest block reaches the caller, and the workers l
   }
 }
 
-TEST_CASE("inside of a block everything runs on its thread", "[parallel]") {
+TEST_CASE("inside of a block everything runs on its thread", "[parallel][threads]") {
   const Threads used(4);
   std::atomic<int> elsewhere = 0;
   std::atomic<Index> total = 0;
@@ -98,7 +104,7 @@ TEST_CASE("inside of a block everything runs on its thread", "[parallel]") {
   CHECK(elsewhere == 0);
 }
 
-TEST_CASE("many threads ask for workers at once", "[parallel]") {
+TEST_CASE("many threads ask for workers at once", "[parallel][threads]") {
   const Threads used(3);
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
@@ -111,12 +117,83 @@ TEST_CASE("many threads ask for workers at once", "[parallel]") {
   CHECK(wrong == 0);
 }
 
+// What `f` gives on the caller and on a worker.
+template <class F>
+auto on_both(const F& f) {
+  const Threads used(2);
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> inside = 0;
+  std::array<decltype(f()), 2> results{};
+  parallel_for(2, 1, [&](Index, Index) {
+    ++inside;
+    while (inside < 2) std::this_thread::yield();
+    results[std::this_thread::get_id() == caller ? 0 : 1] = f();
+  });
+  return results;
+}
+
+TEST_CASE("workers round as the caller does", "[parallel][threads]") {
+  const auto third = [] {
+    const volatile double three = 3;
+    return 1 / three;
+  };
+  const double usual = on_both(third)[1];
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST}) {
+    std::fesetround(mode);
+    const auto [caller, worker] = on_both(third);
+    std::fesetround(FE_TONEAREST);
+    CHECK(worker == caller);
+    CHECK((worker != usual) == (mode == FE_UPWARD));  // the nearest is below
+  }
+#ifdef __SSE__
+  const auto tiny = [] {
+    const volatile float least = std::numeric_limits<float>::min();
+    return least / 2;
+  };
+  constexpr unsigned flush_to_zero = 0x8000;
+  const unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | flush_to_zero);
+  const auto flushed = on_both(tiny);
+  __builtin_ia32_ldmxcsr(before);
+  CHECK(flushed == std::array<float, 2>{0, 0});
+  CHECK(on_both(tiny)[1] > 0);
+#endif
+}
+
+TEST_CASE("workers leave signals to the application", "[parallel][threads]") {
+  const auto blocked = [](int signal) {
+    return on_both([signal] {
+      sigset_t mask;
+      pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+      return sigismember(&mask, signal);
+    });
+  };
+  CHECK(blocked(SIGTERM) == std::array{0, 1});
+  CHECK(blocked(SIGUSR1) == std::array{0, 1});
+  CHECK(blocked(SIGSEGV) == std::array{0, 0});
+}
+
 #if !defined(__SANITIZE_THREAD__) && !__has_feature(thread_sanitizer)  // which refuses threads after a fork
-TEST_CASE("a forked process has workers of its own", "[parallel]") {
+TEST_CASE("a forked process has workers of its own", "[parallel][threads]") {
   const Threads used(2);
   REQUIRE(visits(10, 1) == std::vector<Index>(10, 1001));
   const pid_t child = fork();
   if (child == 0) _exit(visits(10, 1) == std::vector<Index>(10, 1001) ? 0 : 1);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("without a thread to be had the caller does all", "[parallel][threads]") {
+  const Threads used(4);
+  const pid_t child = fork();
+  if (child == 0) {
+    pthread_attr_t too_large;
+    pthread_attr_init(&too_large);
+    pthread_attr_setstacksize(&too_large, std::size_t{1} << 50U);
+    if (pthread_setattr_default_np(&too_large) != 0) _exit(2);
+    _exit(visits(10, 1) == std::vector<Index>(10, 1001) ? 0 : 1);
+  }
   int status = -1;
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(status == 0);
@@ -147,7 +224,7 @@ void check_same_bits(const char* name, const F& f) {
   for (const auto& result : results) CHECK(std::ranges::equal(result, results[0], bits));
 }
 
-TEST_CASE("every op gives the same bits at any number of threads", "[parallel]") {
+TEST_CASE("every op gives the same bits at any number of threads", "[parallel][threads]") {
   Generator generator(1);
   const auto random = [&](const Shape& shape) {
     const Tensor x = random_normal(shape, generator) + 0;
@@ -218,7 +295,7 @@ TEST_CASE("the more an op has to do for an element, the fewer make work for a th
   CHECK(grain({&costly}) > grain({&costly, &costly}));
 }
 
-TEST_CASE("large products are right, part by part", "[parallel]") {
+TEST_CASE("large products are right, part by part", "[parallel][threads]") {
   // Whole numbers, so that sums are exact: a(i, l) = i + l, b(l, j) = l - j.
   constexpr Index n = 333, k = 300, m = 401;
   std::vector<float> a, b, expected;
@@ -246,7 +323,8 @@ TEST_CASE("large products are right, part by part", "[parallel]") {
   CHECK(select(batch, 0, 2).to_vector() == expected);
 }
 
-TEST_CASE("an index outside of a table is an error of the same text at any number of threads", "[parallel]") {
+TEST_CASE("an index outside of a table is an error of the same text at any number of threads",
+          "[parallel][threads]") {
   std::vector<Index> indices(100'000, 1);
   indices[70'000] = 9, indices[99'000] = -5;
   const Tensor table = ones({4, 8});

@@ -203,7 +203,7 @@ TEST_CASE("a reduction of neighbours ends the step of what it joins", "[plan]") 
   CHECK((deviation / sum(deviation)).to_vector() == Floats{0.45F, 0.05F, 0.05F, 0.45F});
 }
 
-TEST_CASE("reductions at the end of a step have the bits of those that stand alone", "[plan]") {
+TEST_CASE("reductions at the end of a step have the bits of those that stand alone", "[plan][threads]") {
   Passes apart;
   apart.fuse = false;
   const int threads = get_num_threads();
@@ -263,7 +263,7 @@ TEST_CASE("a reduction at the end of a kernel's step has the bits of one that st
   }
 }
 
-TEST_CASE("several reductions of neighbours have the bits of those that stand alone", "[plan]") {
+TEST_CASE("several reductions of neighbours have the bits of those that stand alone", "[plan][threads]") {
   Passes apart;
   apart.fuse = false;
   const int threads = get_num_threads();

@@ -249,7 +249,7 @@ TEST_CASE("random graphs: all passes against none, on data of several blocks", "
   }
 }
 
-TEST_CASE("random graphs: the number of threads does not matter", "[plan][random]") {
+TEST_CASE("random graphs: the number of threads does not matter", "[plan][random][threads]") {
   const int before = get_num_threads();
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     INFO("seed " << seed);

@@ -76,7 +76,7 @@ TEST_CASE("a chain is its own critical path", "[profile]") {
   CHECK(report.critical_share == Approx(1));
 }
 
-TEST_CASE("the innermost profile of the thread that runs is the one that counts", "[profile]") {
+TEST_CASE("the innermost profile of the thread that runs is the one that counts", "[profile][threads]") {
   CHECK(StepObserver::current() == nullptr);
   std::optional<Profile> outer;
   outer.emplace();

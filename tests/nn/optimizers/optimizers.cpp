@@ -367,7 +367,7 @@ TEST_CASE("parameters of both dtypes can be trained together", "[nn][optimizers]
 
 // A weight's gradient is an outer product then, which the updates multiply out themselves.
 TEST_CASE("updates from one sample have the same bits when every op runs alone, on any number of threads",
-          "[nn][optimizers]") {
+          "[nn][optimizers][threads]") {
   const int threads = get_num_threads();
   const auto trained = [](auto optimizer_of, DType dtype, Index in, Index out) {
     Generator generator(7);
