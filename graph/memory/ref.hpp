@@ -29,7 +29,7 @@ class RefCount {
   /// The first reference, to what nobody else knows yet.
   void start() { count_ = 1; }
 
- private:
+  /// Whether the process has never had a second thread.
   static bool alone() {
 #if __has_include(<sys/single_threaded.h>)
     return __libc_single_threaded != 0;
@@ -37,6 +37,8 @@ class RefCount {
     return false;
 #endif
   }
+
+ private:
   mutable std::uint32_t count_ = 0;
 };
 

@@ -1,9 +1,6 @@
 #include <gradweave/graph/capture.hpp>
 
 #include <algorithm>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#endif
 
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/operation.hpp>
@@ -69,20 +66,8 @@ void Capture::depends_on(std::function<std::uint64_t()> value) {
 
 // ---- StepLock
 
-namespace {
-
-bool alone() {
-#if __has_include(<sys/single_threaded.h>)
-  return __libc_single_threaded != 0;
-#else
-  return false;
-#endif
-}
-
-}  // namespace
-
 bool StepLock::try_lock() noexcept {
-  if (alone()) {
+  if (RefCount::alone()) {
     const bool was = taken_.load(std::memory_order_relaxed);
     taken_.store(true, std::memory_order_relaxed);
     return !was;
@@ -94,7 +79,7 @@ void StepLock::lock() noexcept {
 }
 void StepLock::unlock() noexcept {
   taken_.store(false, std::memory_order_release);
-  if (!alone()) taken_.notify_one();
+  if (!RefCount::alone()) taken_.notify_one();
 }
 
 }  // namespace gradweave

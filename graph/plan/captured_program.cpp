@@ -52,6 +52,10 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
       if (state.storage != no_id && !plan_->placement().outputs[state.storage].after_checks)
         state.storage = no_id;
     }
+    const auto number = static_cast<std::uint32_t>(slots_.size());
+    if (state.output != no_id) moved_.push_back(number);
+    if (state.output == no_id && state.lock != nullptr) read_alone_.push_back(number);
+    if (state.lock != nullptr) shared_.push_back(number);
     slots_.push_back(std::move(state));
   }
   std::ranges::sort(locks_);  // whoever takes several takes them in one order
@@ -71,7 +75,8 @@ std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tens
 // Of all slots that a run moves.
 class CapturedProgram::Locks {
  public:
-  explicit Locks(std::span<StepLock* const> locks) : locks_(locks) {
+  explicit Locks(std::span<StepLock* const> locks)
+      : locks_(RefCount::alone() ? std::span<StepLock* const>() : locks) {
     for (StepLock* lock : locks_) lock->lock();
   }
   ~Locks() {
@@ -87,18 +92,18 @@ class CapturedProgram::Locks {
 void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned) {
   // First what is only read, while no lock is held that somebody may be waiting for: a handle keeps it as it
   // is.
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const State& slot = slots_[i];
-    if (slot.output != no_id || slot.lock == nullptr) continue;
-    const std::array locks{slot.lock};
-    const Locks lock(locks);
-    read_[i] = *slot.tensor;
-  }
-  struct Release {
+  struct Read {
     std::vector<Tensor>& read;
-    ~Release() { std::ranges::fill(read, Tensor()); }
+    std::span<const std::uint32_t> slots;
+    ~Read() {
+      for (const std::uint32_t i : slots) read[i] = Tensor();
+    }
   };
-  const Release release{read_};
+  const Read read{read_, RefCount::alone() ? std::span<const std::uint32_t>() : read_alone_};
+  for (const std::uint32_t i : read.slots) {
+    const Locks lock({&slots_[i].lock, 1});
+    read_[i] = *slots_[i].tensor;
+  }
   const Locks locks(locks_);
   inputs_.clear();
   owned_.clear();
@@ -121,8 +126,8 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
         owned_.push_back(0);
     }
   }
-  for (State& slot : slots_) {
-    if (slot.output == no_id) continue;
+  for (const std::uint32_t i : moved_) {
+    State& slot = slots_[i];
     if (slot.storage != no_id) targets_[slot.storage] = slot.tensor->node();
     if (slot.spare.is_empty()) slot.spare = plan_->leaf_for(slot.output);  // here, where it may fail
   }
@@ -136,8 +141,8 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
 }
 
 void CapturedProgram::commit() noexcept {
-  for (State& slot : slots_) {
-    if (slot.output == no_id) continue;
+  for (const std::uint32_t i : moved_) {
+    State& slot = slots_[i];
     const Node* old = slot.tensor->node();
     if (old != nullptr && old->data == plan_->data_of(slot.output)) continue;  // in place
     Node& next = *slot.spare.node();
@@ -151,9 +156,8 @@ void CapturedProgram::commit() noexcept {
 }
 
 bool CapturedProgram::fits_slots() const {
-  return std::ranges::all_of(slots_, [](const State& slot) {
-    return slot.tensor->is_empty() || slot.tensor->node()->tracked == slot.was_variable;
-  });
+  return std::ranges::all_of(
+      shared_, [&](std::uint32_t i) { return slots_[i].tensor->node()->tracked == slots_[i].was_variable; });
 }
 
 // Of several nodes of one computation, or several graphs of one structure, the first is named.

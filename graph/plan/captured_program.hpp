@@ -65,11 +65,14 @@ class CapturedProgram {
   std::vector<Source> sources_;  // of the plan's inputs
   std::vector<Tensor> constants_;
   std::vector<State> slots_;
-  std::vector<StepLock*> locks_;        // of the slots that are moved, by address
-  std::vector<std::uint32_t> results_;  // outputs of the plan
+  std::vector<std::uint32_t> moved_;       // which of them get a next value
+  std::vector<std::uint32_t> read_alone_;  // and which are only read, but may be moved by other threads
+  std::vector<std::uint32_t> shared_;      // and which are parameters, that may be frozen
+  std::vector<StepLock*> locks_;           // of the slots that are moved, by address
+  std::vector<std::uint32_t> results_;     // outputs of the plan
   // Kept between runs for their memory alone.
   std::vector<Node*> inputs_;
-  std::vector<Tensor> read_;  // the values of slots that are only read, held while it runs
+  std::vector<Tensor> read_;  // the values of `read_alone_`, held while it runs
   std::vector<std::uint32_t> owned_;
   std::vector<Node*> targets_;
 };
