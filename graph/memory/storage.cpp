@@ -35,31 +35,43 @@ struct SizeClass {
 // The larger blocks that a thread does not use. Plain data, as `SmallBlocks`.
 class LargeBlocks {
  public:
+  // The lists are not a thread's own memory, of which a program that loads a plugin has little left for it.
+  void open() {
+    if (unused_ == nullptr) unused_ = new (std::nothrow) Lists();
+  }
+  void close() {
+    give_back();
+    delete std::exchange(unused_, nullptr);
+  }
   void* take(SizeClass size) {
-    FreeBlock*& head = unused_[size.index];
+    if (unused_ == nullptr) return nullptr;
+    FreeBlock*& head = (*unused_)[size.index];
     if (head == nullptr) return nullptr;
     bytes_ -= size.bytes;
     return FreeBlock::take(head);
   }
   bool keep(void* block, SizeClass size, std::size_t most) {
-    if (bytes_ + size.bytes > most) return false;
+    if (unused_ == nullptr || bytes_ + size.bytes > most) return false;
     bytes_ += size.bytes;
     largest_ = std::max(largest_, size.index);
-    unused_[size.index] = FreeBlock::make(block, size.bytes, unused_[size.index]);
+    FreeBlock*& head = (*unused_)[size.index];
+    head = FreeBlock::make(block, size.bytes, head);
     return true;
   }
   // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
   bool make_room(SizeClass size, std::size_t most) {
+    if (unused_ == nullptr) return false;
     for (; largest_ > size.index; --largest_) {
-      while (unused_[largest_] != nullptr) {
-        give_back_first(unused_[largest_]);
+      while ((*unused_)[largest_] != nullptr) {
+        give_back_first((*unused_)[largest_]);
         if (bytes_ + size.bytes <= most) return true;
       }
     }
     return false;
   }
   void give_back() {
-    for (FreeBlock*& head : unused_) {
+    if (unused_ == nullptr) return;
+    for (FreeBlock*& head : *unused_) {
       while (head != nullptr) give_back_first(head);
     }
   }
@@ -79,7 +91,8 @@ class LargeBlocks {
     bytes_ -= block->bytes;
     to_system(block, block->bytes);
   }
-  std::array<FreeBlock*, SizeClass::count> unused_;
+  using Lists = std::array<FreeBlock*, SizeClass::count>;
+  Lists* unused_;
   std::size_t bytes_;
   std::size_t largest_;  // no larger class has unused blocks
 };
@@ -123,7 +136,7 @@ struct Pool {
   }
   void end() {
     constexpr std::size_t much = std::size_t{1} << 20U;
-    large.give_back();
+    large.close();
     small.leave_all(much);
     counted_by_nobody += static_cast<std::ptrdiff_t>(std::exchange(used, 0));
     open = false;
@@ -147,7 +160,6 @@ struct ScratchBlocks {
   }
   static void give_back(Block& unused) {
     if (unused.data == nullptr) return;
-    pool.used += unused.bytes;
     ASAN_UNPOISON_MEMORY_REGION(unused.data, unused.bytes);
     free_block(unused.data, unused.bytes);
     unused = {};
@@ -166,6 +178,7 @@ void register_for_thread_end() {
   thread_local ThreadEnd end;
   static_cast<void>(end);
   pool.open = !pool.ended;
+  if (pool.open) pool.large.open();
 }
 
 // What comes seldom stands apart, so that the rest needs no stack.
@@ -260,18 +273,14 @@ Scratch::Scratch(std::size_t bytes) {
     ScratchBlocks::give_back(block);
     constexpr std::size_t least = 4096;
     const std::size_t rounded = std::max(bytes, least);
-    block.data = static_cast<std::byte*>(allocate_block(rounded));
-    block.bytes = SizeClass(rounded).bytes;
-  } else {
-    pool.count(block.bytes);
-    ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
+    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
   }
+  ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   ++scratch_blocks.depth;
   data_ = block.data;
 }
 Scratch::~Scratch() {
-  const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
-  pool.count_back(block.bytes);
+  [[maybe_unused]] const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
   if (pool.ended) scratch_blocks.trim();
 }

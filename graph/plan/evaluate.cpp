@@ -29,12 +29,12 @@ struct Planner {
 Planner* planner_of_thread() {
   constinit thread_local static bool ended = false;
   struct Kept {
-    Planner planner;
+    std::unique_ptr<Planner> planner = std::make_unique<Planner>();
     ~Kept() { ended = true; }
   };
   if (ended) return nullptr;
   thread_local Kept kept;
-  return &kept.planner;
+  return kept.planner.get();
 }
 
 // The thread's planner; a new one where there is none, or an op's kernel evaluates something itself.
