@@ -32,10 +32,10 @@ struct CacheStatistics {
   std::uint64_t misses = 0;
   std::size_t entries = 0;
 };
-/// Of the plans that this thread keeps, those of its optimizers' steps among them, by the structure of the graph: a
-/// loop plans its first step only. Where each round is a miss, something that changes is part of the structure: a
-/// number beside a tensor (an annealed weight: `constant(w)` is data instead), a shape (a growing slice), an
-/// attribute.
+/// Of the plans that this thread keeps, those of its optimizers' steps among them, by the structure of the
+/// graph: a loop plans its first step only. Where each round is a miss, something that changes is part of the
+/// structure: a number beside a tensor (an annealed weight: `constant(w)` is data instead), a shape (a
+/// growing slice), an attribute.
 CacheStatistics plan_cache_statistics();
 /// Gives this thread's plans back, with the memory they keep, and counts anew. Compiled functions and
 /// optimizers have plans of their own, for as long as they live. Inside an evaluation it does nothing.

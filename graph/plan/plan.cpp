@@ -157,6 +157,14 @@ class Plan::Machine {
     }
     e.to_panel = is_scratch(id);
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
+    if (v.layout != no_id) {
+      const OutputLayout& layout = program_.layouts[v.layout];
+      for (const Spec& spec : layout.specs) e.outputs.push_back({nullptr, spec.dtype, spec.shape, {}});
+      for (std::size_t k = 0; k < e.outputs.size(); ++k) {
+        if (layout.offsets[k] == OutputLayout::absent) continue;
+        uses_.push_back({id, static_cast<Index>(layout.offsets[k]), &e.outputs[k].data});
+      }
+    }
     const Index size = e.output.size();
     if (e.lead->run_rows == nullptr || size == 0) return;
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);

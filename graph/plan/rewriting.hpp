@@ -15,6 +15,7 @@ class Rewriting {
     to_.node_count = from.node_count;
     to_.constants_folded = from.constants_folded;
     to_.sizes_ = from.sizes_;
+    to_.layouts = from.layouts;
     for (Id id = 0; id < from.input_count; ++id) {
       first_[id] = id;
       to_.values.push_back(from.values[id]);

@@ -19,7 +19,7 @@ class Session {
   /// What tells one step's program from another's, beside the structure of what the roots need.
   struct Step {
     std::span<const Tensor> roots;
-    std::span<const Node* const> leaves;          ///< by their places in the graph: what the program moves
+    std::span<const Node* const> leaves;     ///< by their places in the graph: what the program moves
     std::span<const std::uint64_t> variant;  ///< what else `build` depends on
   };
   /// What moves, as a graph over the roots: any function without arguments. It may look at values, but then

@@ -15,6 +15,7 @@ struct StepRunner {
   const void* attributes = nullptr;
   ArrayView output;
   std::vector<ArrayView> inputs;
+  std::vector<ArrayView> outputs;  ///< of a lead with several
   // Of a lead that computes rows.
   Index rows = 0;
   Index width = 0;
