@@ -1,4 +1,7 @@
 // Evaluation: order the nodes, run each once, recycle what nobody needs any more.
+//
+// A common beginner's error: `loss.item()`, then `dw.item()`. Each asks for one evaluation, and values that
+// both need and nobody holds are computed twice: `eval(loss, dw)` computes both as one program.
 #pragma once
 #include <concepts>
 #include <initializer_list>

@@ -84,7 +84,7 @@ class Arithmetic {
 #endif
 };
 
-// What one call of `run_blocks` has to do.
+// The work of one call of `run_blocks`.
 class Job {
  public:
   Job(Index count, Index grain, int threads, void (*f)(void*, Index, Index), void* context)
@@ -100,8 +100,8 @@ class Job {
       share.end = blocks * (k + 1) / n;
     }
   }
-  // Does the blocks of its share, then what others have not begun of theirs. A thread that has the same share
-  // of every job finds in its cache what it wrote there for the last one.
+  // A thread takes the blocks of its own share, then blocks of other shares that no thread has begun. A
+  // thread that has the same share of every job finds in its cache the elements it wrote for the last job.
   void work(std::size_t thread) {
     arithmetic_.use();
     for (std::size_t k = 0; k < shares_; ++k) {
@@ -119,7 +119,8 @@ class Job {
     std::atomic<Index> next;
     Index end;
   };
-  // What precedes a failed block is done by somebody: the error that is kept does not depend on timing.
+  // Blocks before a failed block are still run by some thread, so that the error that is kept does not depend
+  // on timing.
   void run(Index block) {
     if (block > failed_.load(std::memory_order_relaxed)) return;
     try {
@@ -186,7 +187,7 @@ class NoSignals {
 
 class Workers {
  public:
-  // False when another thread has them.
+  // False when another user thread has the workers.
   bool help(Job& job, int helpers) {
     const std::unique_lock mine(taken_, std::try_to_lock);
     if (!mine) return false;
@@ -263,7 +264,8 @@ class Workers {
 // anew.
 std::atomic<Workers*> workers_of_process = nullptr;
 
-// What holds the workers' code stays loaded as long as they live, even if it is part of a plugin.
+// The shared object that holds the workers' code stays loaded as long as workers live, even if the shared
+// object is a plugin.
 void stay_loaded() {
   Dl_info here;
   if (dladdr(&workers_of_process, &here) != 0)

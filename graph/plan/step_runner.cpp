@@ -11,7 +11,7 @@ Index StepRunner::threads() const { return worth > 1 ? std::min<Index>(worth, ge
 
 namespace {
 
-// The size of nearly equal pieces of at most `most`, of which each thread gets as few as can be.
+// The size of nearly equal pieces of at most `most`, so that each thread gets as few pieces as possible.
 Index even_piece(Index length, Index most, Index threads) {
   const Index rounds = (length - 1) / most / threads + 1;
   return (length - 1) / (rounds * threads) + 1;
@@ -46,8 +46,8 @@ void StepRunner::run(std::byte* scratch) {
   }
 }
 
-// Every thread joins what it computes, piece by piece; the pieces are joined in their order. The rows of a
-// lead are joined by one.
+// A step that ends in a reduction to one element. Every thread reduces the pieces that it computes; the
+// pieces' states are then appended in order. One thread alone reduces the rows of a lead.
 void StepRunner::run_joined(std::byte* scratch) {
   const Index length = lead != nullptr ? rows : count, sharing = lead != nullptr ? 1 : threads();
   const Index piece = sharing > 1 ? part : length;
@@ -68,7 +68,8 @@ void StepRunner::run_joined(std::byte* scratch) {
   joining->finish(state(0), joined);
 }
 
-// RowRange of the lead and what follows them; without a lead, elements.
+// Rows [begin, end) of the lead and the members over them; without a lead, elements [begin, end) of the
+// members.
 void StepRunner::run_part(Index begin, Index end, std::byte* scratch, void* state) {
   if (lead == nullptr) return blocks.run(begin, end, scratch, state);
   if (outer) return blocks.run(begin * width, end * width, scratch, state);
@@ -78,7 +79,7 @@ void StepRunner::run_part(Index begin, Index end, std::byte* scratch, void* stat
   if (!blocks.empty()) blocks.run(begin * width, end * width, scratch, state);
 }
 
-// Columns of all rows of the lead, and what follows them.
+// Columns [begin, end) of all rows of the lead, and the members over them.
 void StepRunner::run_columns(Index begin, Index end, std::byte* scratch) {
   const Index columns = end - begin;
   const auto element = static_cast<Index>(size_of(output.dtype));
