@@ -14,7 +14,6 @@ namespace gradweave {
 
 class Plan;
 struct PlanReport;
-PlanReport explain_plan(const Plan& plan);
 
 struct CompileOptions {
   /// Calls the function at each call to compare the graph that it builds then, and what that reads beside
@@ -97,10 +96,10 @@ class Compiled {
   /// How many kinds of arguments (shapes, dtypes, layouts) it has met: each has a program of its own.
   std::size_t programs() const { return function_->programs(); }
   /// What the latest call ran (report/explain.hpp). Throws GraphError before the first call.
-  template <std::same_as<PlanReport> Report = PlanReport>  // whose header only those include who ask
+  template <std::same_as<PlanReport> Report = PlanReport, std::same_as<Plan> P = Plan>
   Report explain() const {
-    constexpr Report (*report_of)(const Plan&) = explain_plan;  // Clang would ask for the header right here
-    return report_of(function_->plan());
+    const P& plan = function_->plan();
+    return explain_plan(plan);  // of the header that only those include who ask
   }
 
  private:

@@ -135,7 +135,7 @@ class OperationCheck {
   }
 
   Tensor call(std::span<const Tensor> inputs) const {
-    const Tensor node = call_node(inputs);
+    Tensor node = call_node(inputs);
     if (!has_several_outputs()) return node;
     if (output_ != all_of_them()) return output_of(node, output_);
     std::vector<Tensor> sums;

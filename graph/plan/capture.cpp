@@ -36,9 +36,9 @@ const Tensor& Capture::read(Tensor& place, StepLock* lock) {
   if (!slot.next.is_empty()) return slot.next;
   if (slot.now.is_empty()) {
     if (lock != nullptr) lock->lock();  // another thread may be moving the parameter
-    const Tensor now = place;
+    slot.now = place;
     if (lock != nullptr) lock->unlock();
-    slot.now = placeholder(now);
+    slot.now = placeholder(slot.now);
   }
   return slot.now;
 }

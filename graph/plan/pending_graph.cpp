@@ -91,7 +91,7 @@ void PendingGraph::number_nodes() {
   for (Node* node : nodes) {
     *word++ = std::bit_cast<std::uint64_t>(node->operation);
     // With the counts the edges can be told apart.
-    *word++ = std::uint64_t{node->input_count} << 3U | std::uint64_t{node->evaluated()} << 2U |
+    *word++ = std::uint64_t{node->input_count} << 3U | (node->evaluated() ? 4U : 0U) |
               std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
     edge_count += node->input_count;
     if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
@@ -142,7 +142,7 @@ std::uint32_t PendingGraph::number_of(const Node* node) const {
 void PendingGraph::describe_input(const Node& node) {
   const bool differentiable = extent_ == Extent::differentiable && node.tracked;
   key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 2 |
-                std::uint64_t{differentiable} << 1 | node.strided);
+                (differentiable ? 2U : 0U) | node.strided);
   for (const Index size : node.shape()) key.push_back(static_cast<std::uint64_t>(size));
   if (!node.strided) return;
   for (const Index stride : node.strides()) key.push_back(static_cast<std::uint64_t>(stride));

@@ -36,7 +36,7 @@ void Session::take(const Step& step) {
   pending.take(step.roots, Extent::differentiable);
   for (const Tensor& root : step.roots) pending.add_to_key(pending.number_of(root.node()));
   for (const Node* leaf : step.leaves)
-    pending.add_to_key(std::uint64_t{pending.number_of(leaf)} << 1U | std::uint64_t{leaf->tracked});
+    pending.add_to_key(std::uint64_t{pending.number_of(leaf)} << 1U | (leaf->tracked ? 1U : 0U));
   for (const std::uint64_t word : step.variant) pending.add_to_key(word);
 }
 

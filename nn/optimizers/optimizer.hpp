@@ -145,12 +145,14 @@ namespace detail {
 template <class Base, class Options>
 std::vector<Base> groups_of(const std::vector<ParameterGroup<Options>>& groups) {
   std::vector<Base> all;
+  all.reserve(groups.size());
   for (const auto& group : groups) all.push_back({group.parameters, group.options.learning_rate});
   return all;
 }
 template <class Options>
 std::vector<Options> options_of(const std::vector<ParameterGroup<Options>>& groups) {
   std::vector<Options> all;
+  all.reserve(groups.size());
   for (const auto& group : groups) all.push_back(group.options);
   return all;
 }

@@ -99,6 +99,7 @@ namespace {
 
 std::vector<ParameterGroup<AdamOptions>> as_adam(const std::vector<ParameterGroup<AdamWOptions>>& groups) {
   std::vector<ParameterGroup<AdamOptions>> all;
+  all.reserve(groups.size());
   for (const auto& [parameters, o] : groups) {
     all.push_back({parameters,
                    {.learning_rate = o.learning_rate,
