@@ -31,6 +31,8 @@ struct StepRunner {
 
   /// Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
   void run(std::byte* scratch);
+  /// What it takes from `allocate_block` while it runs, at most, in each thread.
+  std::size_t workspace() const;
 
  private:
   Index threads() const;
