@@ -164,7 +164,7 @@ CacheStatistics plan_cache_statistics() { return detail::cache_totals; }
 void clear_plan_cache() {
   if (Planner* planner = planner_of_thread(); planner != nullptr && !planner->busy) {
     planner->plans.clear();
-    planner->order = {};
+    planner->order = NodeList();  // `= {}` would keep its memory
     planner->pending = {};
   }
 }
