@@ -196,5 +196,17 @@ TEST_CASE("memory that is not there is an error that names the op", "[errors]") 
              ContainsSubstring("add of float32 (1099511627776,)") && ContainsSubstring("out of memory"));
 }
 
+TEST_CASE("nor is the last result blamed for what lies between", "[errors]") {
+  const Tensor huge = variable(broadcast_to(constant(0.5), {Index{1} << 40}));
+  const auto build = [&] {
+    const Tensor between = exp(huge);  // which nobody keeps
+    return sum(between) + sum(slice(between, 0, 0, Index{1} << 40, 2));
+  };
+  const Tensor last = build();
+  const std::string message = message_of([&] { eval(last); });
+  CHECK_THAT(message, ContainsSubstring("out of memory: 4398046511104 bytes"));
+  CHECK_THAT(message, !ContainsSubstring("add"));
+}
+
 }  // namespace
 }  // namespace gradweave
