@@ -28,10 +28,9 @@ struct Verdict {
   }
 } verdict;
 
-// Bytes in use, without what the plans of this thread and its scratch memory keep for its next evaluation.
+// Bytes in use, without what the plans of this thread keep for its next evaluation.
 std::size_t in_use() {
   clear_plan_cache();
-  release_cached_memory();
   return memory_use().now;
 }
 
