@@ -147,28 +147,6 @@ struct Pool {
 };
 constinit thread_local Pool pool{};
 
-// The scratch memory of a thread: one block for each depth of nesting, counted while it is in use.
-struct ScratchBlocks {
-  struct Block {
-    std::byte* data;
-    std::size_t bytes;
-  };
-  static constexpr std::size_t most = 8;
-  std::array<Block, most> blocks;
-  std::size_t depth;
-
-  void trim() {
-    for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
-  }
-  static void give_back(Block& unused) {
-    if (unused.data == nullptr) return;
-    ASAN_UNPOISON_MEMORY_REGION(unused.data, unused.bytes);
-    free_block(unused.data, unused.bytes);
-    unused = {};
-  }
-};
-constinit thread_local ScratchBlocks scratch_blocks{};
-
 // What a thread has set aside: blocks lie one behind the other, for kernels free the latest first. In use or
 // not, they are not counted.
 struct Reserve {
@@ -207,6 +185,33 @@ struct Reserve {
   }
 };
 constinit thread_local Reserve reserve{};
+
+// The scratch memory of a thread: one block for each depth of nesting, counted while it is in use.
+struct ScratchBlocks {
+  struct Block {
+    std::byte* data;
+    std::size_t bytes;
+  };
+  static constexpr std::size_t most = 8;
+  std::array<Block, most> blocks;
+  std::size_t depth;
+
+  void trim() {
+    for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
+  }
+  // By the allocator, while it is taken from there.
+  static std::size_t counted(const Block& block) {
+    return reserve.holds(block.data) ? 0 : SizeClass(block.bytes).bytes;
+  }
+  static void give_back(Block& unused) {
+    if (unused.data == nullptr) return;
+    pool.count(counted(unused));
+    ASAN_UNPOISON_MEMORY_REGION(unused.data, unused.bytes);
+    free_block(unused.data, unused.bytes);
+    unused = {};
+  }
+};
+constinit thread_local ScratchBlocks scratch_blocks{};
 
 struct ThreadEnd {
   ~ThreadEnd() {
@@ -324,7 +329,9 @@ Scratch::Scratch(std::size_t bytes) {
     constexpr std::size_t least = 4096;
     const std::size_t rounded = std::max(bytes, least);
     block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+    pool.count_back(ScratchBlocks::counted(block));
   }
+  pool.count(block.bytes);
   ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   ++scratch_blocks.depth;
   data_ = block.data;
@@ -332,6 +339,7 @@ Scratch::Scratch(std::size_t bytes) {
 Scratch::~Scratch() {
   const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
+  pool.count_back(block.bytes);
   if (pool.ended || reserve.holds(block.data)) scratch_blocks.trim();
 }
 
