@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include <gradweave/graph/scope.hpp>
-#include <gradweave/ops/ops.hpp>
+#include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
 
@@ -179,6 +179,21 @@ TEST_CASE("errors of the evaluation say where the node was built", "[errors]") {
         "module \"lookup\": take of float32 (2,) with int64 (1,): index 7 at position 0 is outside [0, 2) "
         "(errors.cpp:" +
             std::to_string(line) + ")");
+}
+
+TEST_CASE("functions made of ops, and layers, name the caller's line", "[errors]") {
+  const Tensor two = ones({2}), three = ones({3});
+  const nn::Conv2d conv(1, 2, 3);
+  const nn::MaxPool2d pool(2);
+  const nn::Embedding embedding(3, 4);
+  const auto names = [&](unsigned line, const auto& f) {
+    CHECK_THAT(message_of(f), ContainsSubstring("errors.cpp:" + std::to_string(line)));
+  };
+  names(__LINE__, [&] { layer_norm(two, three, two); });
+  names(__LINE__, [&] { layer_norm(two, two, three); });
+  names(__LINE__, [&] { conv(two); });
+  names(__LINE__, [&] { pool(two); });
+  names(__LINE__, [&] { embedding(two); });
 }
 
 TEST_CASE("after an error in an evaluation everything else goes on", "[errors]") {
