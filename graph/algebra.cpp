@@ -8,6 +8,7 @@
 #include <gradweave/graph/kernels/reduce.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/outputs.hpp>
 
 namespace gradweave {
 namespace {
@@ -251,9 +252,9 @@ Tensor contiguous(const Tensor& tensor) {
 }
 
 std::vector<const Operation*> algebra_operations() {
-  return {&operation_of<Fill>(),  &operation_of<Cast>(),        &operation_of<Add>(),
-          &operation_of<Sum>(),   &operation_of<BroadcastTo>(), &operation_of<Reshape>(),
-          &operation_of<Detach>()};
+  return {&output_operation(),      &operation_of<Fill>(),  &operation_of<Cast>(),
+          &operation_of<Add>(),     &operation_of<Sum>(),   &operation_of<BroadcastTo>(),
+          &operation_of<Reshape>(), &operation_of<Detach>()};
 }
 
 }  // namespace gradweave

@@ -3,6 +3,10 @@
 //
 //   boost::depth_first_visit(InputGraph{}, loss.node(), visitor, boost::make_assoc_property_map(colors));
 //
+// A common beginner's error: looking for a history that is gone. A node with values that no gradient can flow
+// through has let go of its inputs: look at the graph before it is evaluated. And a vertex is a plain
+// pointer: hold a Tensor as long as you use the vertices behind it.
+//
 // GraphView<Follow> shows only the edges for which Follow(input) holds: that is how traversals stay off the
 // leaves, which threads may share.
 #pragma once

@@ -1,6 +1,6 @@
-// Capture: while it lives, this thread runs a function only to see what it would compute. For those who keep
-// tensors from one step to the next (parameters, optimizers, random generators): `compile` then knows of
-// them.
+// Capture: while a Capture lives, this thread runs a function only to record the graph that it builds. Owners
+// of tensors that live from one step to the next (parameters, optimizers) read and update these tensors
+// through the capture, and random generators say how to move on, so that `compile` knows of all of them.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace gradweave {
 
-/// What makes one thread wait for another's step. Free of cost while the process has one thread.
+/// A lock of a slot: one thread waits for another's step. Costs nothing while the process has one thread.
 class StepLock {
  public:
   void lock() noexcept;
@@ -26,18 +26,18 @@ class StepLock {
   std::atomic<bool> taken_ = false;
 };
 
-/// A tensor variable that lives across runs: each run reads what is there now and, with `next`, leaves that
-/// there.
+/// A tensor variable that lives across runs (a parameter, an optimizer's state). Each run
+/// reads the variable's current value and, if `next` is set, stores the value of `next` there.
 struct StateSlot {
   Tensor* tensor = nullptr;
-  Tensor next = {};          ///< empty: only read
-  Tensor now = {};           ///< what stands for its tensor in the graph: empty if that does itself
-  StepLock* lock = nullptr;  ///< of what other threads read, too
+  Tensor next = {};          ///< empty: the slot is only read
+  Tensor now = {};           ///< the leaf that stands for `*tensor` in the graph; empty: `*tensor` itself
+  StepLock* lock = nullptr;  ///< of a variable that other threads read, too
 
   Node* read() const { return now.is_empty() ? tensor->node() : now.node(); }
 };
 
-/// The same values as a leaf of its own, so that it is told apart from everything else.
+/// A new leaf with the same values, so that the graph tells this leaf from all other uses of the tensor.
 Tensor placeholder(const Tensor& tensor);
 
 class Capture {
@@ -49,23 +49,24 @@ class Capture {
   /// The innermost of this thread, or null.
   static Capture* current();
 
-  /// What `place` holds at this point of the function: what `update` put there, or else a leaf that stands
-  /// for its tensor. (That one itself, if the function knows it from elsewhere, is a constant.)
+  /// The tensor that `place` holds at this point of the function: the last `update`, else a placeholder for
+  /// `place`. (The tensor in `place` itself, if the function has a handle to it from elsewhere, is a
+  /// constant.)
   const Tensor& read(Tensor& place, StepLock* lock = nullptr);
-  /// Whether there is such a thing.
+  /// Whether the function has updated `place`.
   bool is_updated(const Tensor& place) const;
-  /// Whether these values are those of the run at hand alone: of an argument or of what `read` gave.
+  /// Whether the node's values change from run to run: of an argument, or of a placeholder that `read` gave.
   bool changes(const Node* node) const;
-  /// Which argument of the function this is.
+  /// The number of the argument that this node is.
   std::optional<std::size_t> argument_number(const Node* node) const;
   /// From here on `place` holds `next`.
   void update(StateSlot slot);
-  /// To be done before every run but the first, for which the function itself did it; what takes that back
-  /// when the run fails; and the tensor that it writes to, if any.
+  /// `before` is called before every run but the first, at which the function itself did the same; `undo`
+  /// takes that back when the run fails; `written` is the tensor that `before` writes to, if any.
   void before_next_runs(std::function<void()> before, std::function<void()> undo, const Tensor& written = {});
-  /// To be done after every run that went well.
+  /// `after` is called after every run that did not fail.
   void after_runs(std::function<void()> after) { after_.push_back(std::move(after)); }
-  /// What the program was built for beside its arguments: where it is not `value`, another one is needed.
+  /// The program is built for the present answer of `value`; for another answer another program is built.
   void depends_on(std::function<std::uint64_t()> value);
 
  private:

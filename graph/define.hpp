@@ -42,8 +42,13 @@
 // it is more than its inputs and 1 MiB, workspace(y, x...) says, in bytes. `pure = false` says that it has
 // effects (Operation::pure).
 //
+// - several outputs: infer returns Specs, one for each, and forward(Outputs y, const ArrayView& x...) fills
+// those
+//   that have data. `apply_outputs` gives them as tensors of their own.
+//
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
-// op of any number of inputs takes them as a std::span. An op without a rule says so: `not_differentiable =
+// op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all cotangents and
+// outputs, and gives those of all inputs (outputs.hpp). An op without a rule says so: `not_differentiable =
 // true` makes asking for its derivative an error, `stops_gradient = true` makes its result data; a result
 // that is not floating needs neither. A static sum_of(terms) may give the sum of several results of the op in
 // a shorter way, or empty. A member `identity` is the number that, as one of two inputs, leaves the other as
@@ -58,6 +63,7 @@
 #include <gradweave/graph/attributes.hpp>
 #include <gradweave/graph/kernels/elementwise.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/outputs.hpp>
 #include <gradweave/graph/samples.hpp>
 
 namespace gradweave {
@@ -77,6 +83,24 @@ Tensor apply(const Op& op, std::initializer_list<Operand> inputs) {
 template <class Op, std::same_as<Operand>... Operands>
 Tensor apply(const Operands&... inputs) {
   return apply(Op{}, {inputs...});
+}
+
+/// The specs of an op's several outputs, as its `infer` returns them.
+using Specs = std::vector<Spec>;
+/// The several outputs, as its `forward` takes them: `data` is null for one that nobody reads.
+using Outputs = std::span<const ArrayView>;
+
+/// Applies an op with several outputs: `auto [q, r] = apply_outputs<2>(Qr{}, {x});`
+template <std::size_t N, class Op>
+std::array<Tensor, N> apply_outputs(const Op& op, std::initializer_list<Operand> inputs) {
+  std::array<Tensor, N> all;
+  std::ranges::move(outputs_of(apply(op, inputs)), all.begin());
+  return all;
+}
+/// The same where their number depends on attributes.
+template <class Op>
+std::vector<Tensor> apply_outputs(const Op& op, std::initializer_list<Operand> inputs) {
+  return outputs_of(apply(op, inputs));
 }
 
 namespace detail {
@@ -110,6 +134,16 @@ decltype(auto) spread(const F& f, std::span<const Item> items) {
     return f(items[0], items[1], items[2]);
   }
 }
+
+// What `infer` says: one Spec, or those of several outputs.
+template <class Op>
+auto inferred(const Op& op, std::span<const Spec> inputs) {
+  return spread([&](const auto&... x) -> decltype(op.infer(x...)) { return op.infer(x...); }, inputs);
+}
+template <class Op>
+concept OutputsOp = requires(const Op& op, std::span<const Spec> inputs) {
+  { inferred(op, inputs) } -> std::same_as<Specs>;
+};
 
 template <class Op>
 constexpr DTypes dtypes_of() {
@@ -317,15 +351,16 @@ constexpr bool has_some_vjp() {
   }
 }
 template <class Op>
-concept CallableVjp = requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
-  { op.vjp(t, t, t) } -> std::same_as<Tensor>;
-} || requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
-  { op.vjp(i, t, all, t) } -> std::same_as<Tensor>;
-} || requires(const Op& op, std::size_t i, const Tensor& t) {
-  { op.vjp(i, t, t, t, t) } -> std::same_as<Tensor>;
-} || requires(const Op& op, std::size_t i, const Tensor& t) {
-  { op.vjp(i, t, t, t, t, t) } -> std::same_as<Tensor>;
-};
+concept CallableVjp =
+    requires(const Op& op, Pullback& p) { op.vjp(p); } || requires(const Op& op, const Tensor& t) {
+      { op.vjp(t, t, t) } -> std::same_as<Tensor>;
+    } || requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
+      { op.vjp(i, t, all, t) } -> std::same_as<Tensor>;
+    } || requires(const Op& op, std::size_t i, const Tensor& t) {
+      { op.vjp(i, t, t, t, t) } -> std::same_as<Tensor>;
+    } || requires(const Op& op, std::size_t i, const Tensor& t) {
+      { op.vjp(i, t, t, t, t, t) } -> std::same_as<Tensor>;
+    };
 template <class Op>
 concept SaysNoDerivative = (requires { Op::stops_gradient; }) || (requires { Op::not_differentiable; });
 // Results of these kinds have no derivative, whatever the op does.
@@ -356,8 +391,8 @@ constexpr void check_rule() {
         "vjp has another signature than expected: Tensor vjp(const Tensor& g, const Tensor& x, const "
         "Tensor& y) for one input; Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const "
         "Tensor& b, const Tensor& y) for two, with a third tensor for three; Tensor vjp(std::size_t i, "
-        "const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) for any number; const where "
-        "the op has attributes");
+        "const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) for any number; void "
+        "vjp(Pullback& p) for all inputs and several outputs; const where the op has attributes");
   } else {
     static_assert(
         SaysNoDerivative<Op> || !has_floating_result<Op>(),
@@ -418,14 +453,26 @@ constexpr Operation describe() {
     add_block<Op, float>(table);
     add_block<Op, double>(table);
   } else {
-    table.infer = [](const void* attributes, std::span<const Spec> inputs) {
-      return spread(
-          [&](const auto&... x) -> decltype(as<Op>(attributes).infer(x...)) {
-            return as<Op>(attributes).infer(x...);
-          },
-          inputs);
-    };
-    if constexpr (ViewOp<Op>) {
+    if constexpr (OutputsOp<Op>) {
+      table.infer_outputs = [](const void* attributes, std::span<const Spec> inputs) {
+        return inferred(as<Op>(attributes), inputs);
+      };
+      table.infer = [](const void* attributes, std::span<const Spec> inputs) {
+        return Spec{{static_cast<Index>(lay_out(inferred(as<Op>(attributes), inputs)).bytes)}, DType::bool_};
+      };
+      table.run_outputs = [](const void* attributes, std::span<const ArrayView> y,
+                             std::span<const ArrayView> inputs) {
+        const Op& op = as<Op>(attributes);
+        spread([&](const auto&... x) -> decltype(op.forward(y, x...)) { op.forward(y, x...); }, inputs);
+      };
+    } else {
+      table.infer = [](const void* attributes, std::span<const Spec> inputs) {
+        return inferred(as<Op>(attributes), inputs);
+      };
+    }
+    if constexpr (OutputsOp<Op>) {
+      static_assert(!ViewOp<Op>, "a view has one output");
+    } else if constexpr (ViewOp<Op>) {
       table.view = [](const void* attributes, const ArrayView& x, ArrayView& y, std::span<Index> strides) {
         return as<Op>(attributes).view(x, y, strides);
       };
@@ -457,7 +504,11 @@ constexpr Operation describe() {
 
   if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
   if constexpr (requires { Op::identity; }) table.identity = Op::identity;
-  if constexpr (requires { &Op::vjp; }) table.vjp = &call_vjp<Op>;
+  if constexpr (requires(const Op& op, Pullback& p) { op.vjp(p); }) {
+    table.pull_back = [](const void* attributes, Pullback& p) { as<Op>(attributes).vjp(p); };
+  } else if constexpr (requires { &Op::vjp; }) {
+    table.vjp = &call_vjp<Op>;
+  }
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;

@@ -1,5 +1,10 @@
 // Eigen in and out of tensors, without a copy where the layouts agree. Include it where you use Eigen;
 // nothing else here does.
+//
+// A common beginner's error: `as_matrix<float>(weight.value())` across a training step. The view does not
+// keep the tensor: the step may overwrite or free the elements. `const Tensor w = weight.value()` beside the
+// view keeps them. And Eigen's matrices are column-major: `data<float>()` of a tensor made from a matrix
+// throws, unless the matrix has one row or column; ask `contiguous(t)`.
 #pragma once
 #include <Eigen/Core>
 

@@ -1,4 +1,7 @@
 // Evaluation: order the nodes, run each once, recycle what nobody needs any more.
+//
+// A common beginner's error: `loss.item()`, then `dw.item()`. Each asks for one evaluation, and values that
+// both need and nobody holds are computed twice: `eval(loss, dw)` computes both as one program.
 #pragma once
 #include <concepts>
 #include <initializer_list>
@@ -32,10 +35,10 @@ struct CacheStatistics {
   std::uint64_t misses = 0;
   std::size_t entries = 0;
 };
-/// Of the plans that this thread keeps, those of its optimizers' steps among them, by the structure of the graph: a
-/// loop plans its first step only. Where each round is a miss, something that changes is part of the structure: a
-/// number beside a tensor (an annealed weight: `constant(w)` is data instead), a shape (a growing slice), an
-/// attribute.
+/// Of the plans that this thread keeps, those of its optimizers' steps among them, by the structure of the
+/// graph: a loop plans its first step only. Where each round is a miss, something that changes is part of the
+/// structure: a number beside a tensor (an annealed weight: `constant(w)` is data instead), a shape (a
+/// growing slice), an attribute.
 CacheStatistics plan_cache_statistics();
 /// Gives this thread's plans back, with the memory they keep, and counts anew. Compiled functions and
 /// optimizers have plans of their own, for as long as they live. Inside an evaluation it does nothing.

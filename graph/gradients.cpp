@@ -10,6 +10,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/outputs.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
@@ -65,6 +66,14 @@ class Reverse {
       if (!slots_[k].needed || slots_[k].first.is_empty()) continue;
       ReversePass::visit(node.where, node.place.get());
       const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
+      if (node.operation == &output_operation()) {  // waits for the other outputs of its node
+        note_output(k, g);
+        continue;
+      }
+      if (node.operation->pull_back != nullptr) {
+        pull_back(k, g);
+        continue;
+      }
       for (std::size_t i = 0; i < node.input_count; ++i) {
         const Tensor& input = node.inputs()[i];
         Slot* slot = slot_of(input.node());
@@ -72,10 +81,7 @@ class Reverse {
         Tensor term = vjp(order_[k], i, g);
         if (detail::numberings != numberings_)
           renumber();  // the rule has looked at values, or differentiated
-        if (term.is_empty()) continue;
-        const Dims shape = input.node()->shape();
-        if (!same(term.node()->shape(), shape)) term = sum_to(Operand(term, node.where), Shape(shape));
-        add_term(*slot, std::move(term));
+        if (!term.is_empty()) add_term_for(*slot, input, std::move(term), node.where);
       }
     }
   }
@@ -117,6 +123,56 @@ class Reverse {
     terms.push_back(std::move(slot.first));
     std::ranges::reverse(terms);
     slot.first = sum(terms);
+  }
+
+  void add_term_for(Slot& slot, const Tensor& input, Tensor term, std::source_location where) {
+    const Dims shape = input.node()->shape();
+    if (!same(term.node()->shape(), shape)) term = sum_to(Operand(term, where), Shape(shape));
+    add_term(slot, std::move(term));
+  }
+
+  // A node with several outputs, of which some have cotangents.
+  struct Outputs {
+    std::vector<Tensor> cotangents, outputs;
+  };
+
+  void note_output(std::size_t k, const Tensor& g) {
+    const Tensor& computed = std::as_const(*order_[k]).inputs()[0];
+    Outputs& known = outputs_[computed.node()->index];
+    const std::size_t number = output_number(*order_[k]);
+    if (known.cotangents.size() <= number)
+      known.cotangents.resize(number + 1), known.outputs.resize(number + 1);
+    known.cotangents[number] = g;
+    known.outputs[number] = Tensor(order_[k]);
+    slots_[computed.node()->index].first = g;  // has its turn
+  }
+
+  // All inputs at once, by a rule that sees everything.
+  void pull_back(std::size_t k, const Tensor& g) {
+    Node& node = *order_[k];
+    const Borrowed borrowed(&node);
+    Outputs known{{g}, {borrowed.tensor}};
+    if (node.operation->infer_outputs != nullptr) {
+      known = std::exchange(outputs_[k], {});
+      std::vector<Spec> inputs;
+      for (const Tensor& input : std::as_const(node).inputs()) inputs.push_back(input.node()->spec());
+      const std::size_t count = node.operation->infer_outputs(node.attributes(), inputs).size();
+      known.cotangents.resize(count), known.outputs.resize(count);
+    }
+    std::vector<bool> wanted(node.input_count);
+    for (std::size_t i = 0; i < node.input_count; ++i) {
+      const Slot* slot = slot_of(node.inputs()[i].node());
+      wanted[i] = slot != nullptr && slot->needed;
+    }
+    std::vector<Tensor> terms(node.input_count);
+    Pullback given(borrowed.tensor, known.cotangents, known.outputs, wanted, terms);
+    node.operation->pull_back(node.operation->attribute_size == 0 ? nullptr : node.attributes(), given);
+    if (detail::numberings != numberings_) renumber();
+    for (std::size_t i = 0; i < node.input_count; ++i) {
+      if (terms[i].is_empty()) continue;
+      const Tensor& input = std::as_const(node).inputs()[i];
+      add_term_for(*slot_of(input.node()), input, std::move(terms[i]), node.where);
+    }
   }
 
   static Tensor vjp(Node* node, std::size_t i, const Tensor& g) {
@@ -170,7 +226,8 @@ class Reverse {
   }
 
   NodeList order_;
-  std::uint64_t numberings_ = 0;  // when the nodes got their numbers
+  std::uint64_t numberings_ = 0;                      // when the nodes got their numbers
+  std::unordered_map<std::size_t, Outputs> outputs_;  // by place in the order
   RecycledVector<Other> others_;
   RecycledVector<Slot> slots_;  // of the inner nodes by `index`, then of the wanted leaves
   std::unordered_map<const Node*, std::size_t> leaves_;

@@ -1,5 +1,10 @@
 // Derivatives: a reverse traversal that adds nodes to the same graph. The result is ordinary graph:
 // differentiate it again.
+//
+// A common beginner's error: `const Tensor w = layer.weight.value();` before a training loop, and
+// `gradients(loss, {w})` in it. A step gives the parameter a new value and leaves `w` the old one, on which
+// the next loss does not depend: GraphError. Ask for `layer.weight.value()` at each step. Nor has a loss that
+// `minimize` took a history any more: take gradients before the step.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -1,5 +1,9 @@
 // Memory against time: what the reverse pass needs is kept from the forward pass, or computed again. Results
 // are the same bit for bit.
+//
+// A common beginner's error: a budget around the lines that build a graph. A budget counts where the graph is
+// evaluated (`minimize`, `eval`, the first call of a compiled function); a `checkpoint` counts where the
+// graph is built. And `MemoryBudget(64 << 20);` without a name ends at its semicolon.
 #pragma once
 #include <concepts>
 #include <cstddef>

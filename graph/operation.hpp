@@ -14,7 +14,8 @@
 
 namespace gradweave {
 
-struct Sample;  // samples.hpp
+struct Sample;   // samples.hpp
+class Pullback;  // outputs.hpp
 
 struct Operation {
   std::string_view name;
@@ -31,6 +32,8 @@ struct Operation {
   DTypes dtypes = numeric;
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
+  /// Of an op with several outputs (outputs.hpp), whose `infer` says how many bytes they take together.
+  std::vector<Spec> (*infer_outputs)(const void*, std::span<const Spec> inputs) = nullptr;
 
   /// Without effects: equal nodes may be computed once, known results while planning, unread ones not at all,
   /// and some twice. An op that is not pure (it reads a sensor, prints) runs once for each of its nodes
@@ -42,7 +45,7 @@ struct Operation {
   std::optional<double>
       identity;  ///< of two inputs: where one is this number everywhere, the result is the other
 
-  // Values: one of `block` (elementwise), `view`, `run` and `run_rows`; leaves have none.
+  // Values: one of `block` (elementwise), `view`, `run`, `run_rows` and `run_outputs`; leaves have none.
   bool elementwise = false;
   bool plain = false;             ///< elementwise, and all inputs have the promoted dtype and broadcast
   std::size_t scalar_inputs = 0;  ///< so many of its last inputs are single elements
@@ -54,6 +57,9 @@ struct Operation {
   void (*run)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
   void (*run_rows)(const void*, const RowRange&, const ArrayView& output,
                    std::span<const ArrayView> inputs) = nullptr;
+  /// Of several outputs, those without data are not to be computed: nobody reads them.
+  void (*run_outputs)(const void*, std::span<const ArrayView> outputs,
+                      std::span<const ArrayView> inputs) = nullptr;
   using AboutRows = Index (*)(const void*, const ArrayView& output, std::span<const ArrayView> inputs);
   AboutRows row_width = nullptr;  ///< elements in a row
   AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
@@ -77,6 +83,8 @@ struct Operation {
   // zero.
   Tensor (*vjp)(const void*, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
                 const Tensor& y) = nullptr;
+  /// The same for all inputs at once, in place of `vjp`.
+  void (*pull_back)(const void*, Pullback&) = nullptr;
   bool stops_gradient = false;
   // The sum of at least two results of this op, where there is a shorter way than to add them; else empty.
   Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;

@@ -26,7 +26,7 @@ inline InputSpec booleans(Shape shape = {2, 3}) { return {0, 2, shape, DType::bo
 /// One sample of an op: the inputs to draw, and the op (attributes included) as a function of them.
 struct Sample {
   std::vector<InputSpec> inputs;
-  std::function<Tensor(std::span<const Tensor>)> call;
+  std::function<Tensor(std::span<const Tensor>)> call;  ///< of several outputs, the node that computes all
 };
 
 }  // namespace gradweave

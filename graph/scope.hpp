@@ -17,10 +17,10 @@ struct ModulePath {
 inline void destroy(ModulePath* place) noexcept { delete place; }
 
 namespace detail {
-/// What the nodes that a thread builds are marked with.
+/// The marks of the nodes that a thread builds.
 struct Marks {
   ModulePath* place = nullptr;                  ///< owned by the innermost scope, or by the node
-  const std::source_location* where = nullptr;  ///< of the node whose rule builds them; else their own line
+  const std::source_location* where = nullptr;  ///< of the node whose vjp builds them; null: their own lines
   bool in_reverse = false;                      ///< of `gradients`
   bool checkpointed = false;                    ///< of a `checkpoint`
 };
@@ -58,12 +58,12 @@ class ReversePass {
   ReversePass& operator=(const ReversePass&) = delete;
 
   static bool is_on() { return detail::marks.in_reverse; }
-  /// What is built from now on belongs to the line and the module of a node, which stays.
+  /// Nodes built from now on get the line and the module of a node, which must stay alive.
   static void visit(const std::source_location& where, ModulePath* place) {
     detail::marks.where = &where;
     detail::marks.place = place;
   }
-  /// From now on to the module that was open before.
+  /// Nodes built from now on belong to the module that was open before this reverse pass.
   void leave() const { detail::marks.place = outer_.place; }
 
  private:

@@ -1,5 +1,8 @@
 // Losses: scalars to minimise, each the mean over what it is given. Plain functions of ops, differentiable to
 // any order.
+//
+// A common beginner's error: `cross_entropy(softmax(net(x)), y)`. The loss takes logits, and applies softmax
+// (or sigmoid) itself: with probabilities a network learns badly, and nothing says why.
 #pragma once
 #include <vector>
 

@@ -6,8 +6,9 @@
 //     Tensor operator()(const Tensor& x) const { return output(sigmoid(hidden(x))); }
 //   };
 //
-// A copy of a module shares its parameters: train one and the other learns. `clone` makes a copy with
-// parameters of its own.
+// A common beginner's error: a copy of a network, kept to compare with after training. A module is a handle
+// to its parameters: copies share them, and a const module is trained like any other. `clone(net)` has
+// parameters of its own; `net.freeze()` keeps optimizers from training a network.
 #pragma once
 #include <concepts>
 #include <memory>

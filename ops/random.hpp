@@ -1,6 +1,10 @@
 // Random numbers from a counter (Philox4x32-10; Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
 // as 1, 2, 3", SC 2011): a random node carries its seed and offset, so computing it again gives the same
 // numbers, at any thread count.
+//
+// A common beginner's error: `const Tensor noise = random_normal(...)` once before a loop. A random tensor is
+// one node with one set of numbers: call the function at each step for others (a compiled function draws new
+// ones at each run).
 #pragma once
 #include <cstdint>
 

@@ -147,10 +147,13 @@ struct Concat {
       }
     });
   }
-  Tensor vjp(std::size_t i, const Tensor& g, std::span<const Tensor> parts, const Tensor&) const {
+  void vjp(Pullback& p) const {
     Index start = 0;
-    for (const Tensor& part : parts.first(i)) start += part.size(axis);
-    return slice(g, axis, start, start + parts[i].size(axis));
+    for (std::size_t i = 0; i < p.input_count(); ++i) {
+      const Index end = start + p.input(i).size(axis);
+      if (p.wants(i)) p.give(i, slice(p.cotangent(), axis, start, end));
+      start = end;
+    }
   }
   static SamplesOf<Concat> samples() {
     return {{{0}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}},

@@ -6,10 +6,12 @@
 
 #include <fmt/format.h>
 
+#include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/outputs.hpp>
 #include <gradweave/graph/plan/plan.hpp>
 
 namespace gradweave {
@@ -83,8 +85,13 @@ class OperationCheck {
     for (number_ = 0; number_ < samples.size(); ++number_) {
       sample_ = &samples[number_];
       try {
-        if (GradcheckReport report = check_derivatives(); !report.ok) return report;
-        if (GradcheckReport report = check_kernels(); !report.ok) return report;
+        // Each of several outputs alone, then all of them in one result.
+        const std::size_t outputs = output_count();
+        for (output_ = 0; output_ < outputs; ++output_) {
+          if (GradcheckReport report = check_derivatives(); !report.ok) return report;
+          if (output_ == all_of_them()) break;
+          if (GradcheckReport report = check_kernels(); !report.ok) return report;
+        }
       } catch (const std::exception& error) {
         return fail(error.what());
       }
@@ -107,14 +114,36 @@ class OperationCheck {
     return report;
   }
 
+  bool has_several_outputs() const { return table_.infer_outputs != nullptr; }
+  std::size_t all_of_them() const { return output_total_; }
+  // How many results there are to check: the outputs, and all of them together.
+  std::size_t output_count() {
+    if (!has_several_outputs()) return output_total_ = static_cast<std::size_t>(-1), 1;
+    std::vector<Tensor> inputs = leaves(draw(), DType::float64, DType::float64);
+    output_total_ = outputs_of(call_node(inputs)).size();
+    return output_total_ + 1;
+  }
+
   // The sample's op with the table to check in place of its own.
-  Tensor call(std::span<const Tensor> inputs) const {
+  Tensor call_node(std::span<const Tensor> inputs) const {
     Tensor y = sample_->call(inputs);
     Node& node = *y.node();
     if (node.operation != &op_)
       throw GraphError(fmt::format("the sample calls {} instead", node.operation->name));
     if (&table_ == &op_) return y;
     return apply(table_, node.attributes(), std::vector<Operand>(node.inputs().begin(), node.inputs().end()));
+  }
+
+  Tensor call(std::span<const Tensor> inputs) const {
+    const Tensor node = call_node(inputs);
+    if (!has_several_outputs()) return node;
+    if (output_ != all_of_them()) return output_of(node, output_);
+    std::vector<Tensor> sums;
+    for (const Tensor& output : outputs_of(node)) {
+      if (!is_floating(output.dtype())) continue;
+      sums.push_back(cast(sum_to(output, {}), DType::float64));
+    }
+    return add(sums);
   }
 
   std::vector<Values> draw() {
@@ -158,7 +187,7 @@ class OperationCheck {
                       [](double a, double b) { return agree(a, b, DType::float64, 0); })) {
         return fail("the same inputs gave other values when asked again", Gradcheck::nondeterministic);
       }
-      is_differentiable_ = table_.vjp != nullptr && y.is_tracked();
+      is_differentiable_ = (table_.vjp != nullptr || table_.pull_back != nullptr) && y.is_tracked();
       if (!is_differentiable_) return passed();
       report = gradcheck([this](std::span<const Tensor> x) { return call(x); }, inputs, options_);
       report.message = fmt::format("{}, sample {}: {}", op_.name, number_, report.message);
@@ -264,6 +293,8 @@ class OperationCheck {
   GradcheckOptions options_;
   std::mt19937_64 random_;
   std::size_t number_ = 0;
+  std::size_t output_ = 0;  // which of several, or all of them
+  std::size_t output_total_ = 0;
   const Sample* sample_ = nullptr;
   bool is_differentiable_ = false;
 };

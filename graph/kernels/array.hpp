@@ -1,5 +1,5 @@
-// What kernels see: arrays, ranges of rows, and the two kinds of kernel that run block by block inside a
-// fused step.
+// The kernels' view of data: arrays and ranges of rows; and the two kinds of kernel that run block by block
+// inside a fused loop.
 #pragma once
 #include <cstddef>
 #include <span>
@@ -8,7 +8,7 @@
 
 namespace gradweave {
 
-/// What a kernel sees of a tensor: where its elements are and how they lie. Strides count elements.
+/// A kernel's view of a tensor: the address of its first element, and its layout. Strides count elements.
 struct ArrayView {
   void* data = nullptr;
   DType dtype = DType::float32;
@@ -27,8 +27,9 @@ struct ArrayView {
   }
 };
 
-/// Some rows of an output that is seen as a matrix: those from `first` on, to be written one behind the other
-/// to `data`. Of an op with `column_tile` perhaps not the whole rows.
+/// Rows [first, first + count) of an output seen as a matrix of `width` columns. The kernel writes the first
+/// of these rows to `data` and each further row `stride` elements behind the one before. Of an op with
+/// `column_tile` a range may hold only the columns [first_column, first_column + columns) of its rows.
 struct RowRange {
   void* data = nullptr;
   Index first = 0;
@@ -44,30 +45,32 @@ struct RowRange {
   }
 };
 
-/// What a thread should have to do at the least, in nanoseconds: to hand it something takes some 1000, to
-/// wake it 5000.
+/// Below this much work a task is not worth handing to another thread: handing a task over takes about 1 us,
+/// waking a thread 5 us.
 inline constexpr Index min_task_ns = 10'000;
 
 /// How an elementwise op computes elements of one dtype.
 struct BlockKernel {
-  /// `count` consecutive elements from row-major inputs. The output may be an input.
+  /// Computes `count` consecutive elements from row-major inputs. `output` may be the address of an input.
   void (*run)(const void* attributes, std::span<const void* const> inputs, void* output,
               Index count) = nullptr;
   DType result = DType::bool_;
   Index cost = 0;  ///< of an element, roughly, in picoseconds
 };
 
-/// How a reduction joins elements that come piece by piece, so that it can be the end of a step. Its state
-/// needs no destructor.
+/// A reduction as a state to which elements are added piece by piece, so that a reduction can be the end of a
+/// step. States are trivially destructible.
 struct ReductionKernel {
   std::size_t bytes;  ///< of the state
-  Index leaf;         ///< pieces are multiples of so many elements, but for the last one
-  Index grain;        ///< states over so many elements each, the last over the rest, give what one gives
+  Index leaf;  ///< each added piece has a multiple of this many elements; the last piece may have any number
+  /// States that cover `grain` consecutive elements each (the last may be shorter), appended in order, give
+  /// the same bits as one state over all elements.
+  Index grain;
   void (*begin)(void* state);
   void (*add)(void* state, const void* x, Index count);
   void (*append)(void* state, const void* next);
   void (*finish)(const void* state, void* y);
-  /// Joins rows of `width` elements, one behind the other, each into an element of `y`.
+  /// Reduces each of `rows` contiguous rows of `width` elements to one element of `y`.
   void (*rows)(const void* x, Index rows, Index width, void* y);
 };
 

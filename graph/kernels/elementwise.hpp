@@ -14,7 +14,7 @@
 
 namespace gradweave {
 
-/// What Elementwise::forward computes with.
+/// The types of the arrays that an elementwise op's `forward` is written for (its kernels pass pieces).
 template <class T>
 using ConstBlock = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 template <class T>
@@ -22,7 +22,7 @@ using Block = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
 
 namespace detail {
 
-// The op whose attributes these are.
+// The op with these attributes.
 template <class Op>
 const Op& as(const void* attributes) {
   if constexpr (std::is_empty_v<Op>) {
@@ -33,8 +33,8 @@ const Op& as(const void* attributes) {
   }
 }
 
-// Of an element that the op has a kernel for: an expression of whole numbers or bools may not compile for
-// others.
+// An element type that the op has a kernel for. The op's arity is found with this type, since an expression
+// of whole numbers or bools may not compile for other types.
 template <class Op>
 struct Probe {
   using Element = double;
@@ -69,8 +69,8 @@ constexpr auto fixed_dtypes() {
   return fixed;
 }
 
-// The elementwise kernels compute with pieces of one length: every element goes through the same vector
-// instructions, wherever it lies and however many there are, and so has the same bits.
+// Elementwise kernels compute pieces of one length: every element goes through the same vector instructions,
+// whatever its position and the number of elements, and so has the same bits.
 inline constexpr Index piece = 16;
 template <class T>
 using Piece = Eigen::Array<T, piece, 1>;
@@ -87,12 +87,13 @@ template <class T>
 Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
   return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
 }
-// An input as the kernel reads it: piece by piece, or one number again and again.
+// The readers of an input: `Elements` of an array, piece by piece; `Number` of one element, which each piece
+// repeats.
 template <class T>
 struct Elements {
   const void* data;
   Eigen::Map<const Piece<T>> whole(Index first) const { return whole_piece<T>(data, first); }
-  /// The last elements, and the first of them again for the rest.
+  /// The last `count` elements, fewer than a piece; copies of the first of them fill the piece up.
   Piece<T> last(Index first, Index count) const {
     Piece<T> values = one(first);
     for (Index i = 1; i < count; ++i) values[i] = static_cast<const T*>(data)[first + i];
@@ -109,7 +110,8 @@ struct Number {
   Piece<T> value;
 };
 
-// Elements of which each is multiplied by the same number, and rounded, before they are used.
+// The reader of a row of an outer product: each element is multiplied by the row's factor, and rounded,
+// before the op reads the element.
 template <class T>
 struct Scaled {
   Elements<T> elements;
@@ -117,7 +119,8 @@ struct Scaled {
   auto whole(Index first) const { return product(elements.whole(first)); }
   Piece<T> last(Index first, Index count) const { return product(elements.last(first, count)); }
   Piece<T> one(Index first) const { return product(elements.one(first)); }
-  /// As a matrix product of one term adds it up: from zero, so that nothing else is contracted with it.
+  /// Adds zero as a matrix product of one term does: the compiler then cannot contract the product with an
+  /// addition of the op, so that both have the same bits.
   auto product(const auto& x) const { return x * factor.value + T(0); }
 };
 
@@ -129,7 +132,7 @@ constexpr std::size_t scalar_inputs_of() {
     return 0;
   }
 }
-// Which input may come scaled; no_input if none.
+// The input that may be passed as a row and a factor (`Scaled`); no_input if the op has none.
 inline constexpr std::size_t no_input = static_cast<std::size_t>(-1);
 template <class Op>
 constexpr std::size_t scaled_of() {
@@ -139,7 +142,7 @@ constexpr std::size_t scaled_of() {
     return no_input;
   }
 }
-// `scaled` is the input that does, its factor behind all inputs.
+// The reader of input I. Input `scaled` is a row whose factor is the extra, last input.
 template <class Op, class T, std::size_t I, std::size_t scaled>
 auto reader(std::span<const void* const> inputs) {
   using X = Input<Op, T, I>;
@@ -152,7 +155,7 @@ auto reader(std::span<const void* const> inputs) {
   }
 }
 
-// The array expression that an op is.
+// The type of the array expression that `forward` returns.
 template <class Op, class T, std::size_t... I>
 auto expression(std::index_sequence<I...>)
     -> std::remove_cvref_t<decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr,
@@ -213,7 +216,7 @@ constexpr DType block_result() {
   }
 }
 
-// Eigen knows what an expression costs, in additions; as much as three more go for the memory it is in.
+// Eigen knows the cost of an expression, in additions; reading and writing memory costs about three more.
 template <class Op, class T>
 constexpr Index block_cost_of() {
   constexpr Index addition = 25;  // picoseconds, in vectors of 32 bytes

@@ -13,7 +13,7 @@ constexpr Index line_bytes = 64;  // of a cache
 
 template <class Word>
 void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index count, Word* to) {
-  // Axes that are walked as one: long runs, and few of them.
+  // Neighbouring axes are merged into one where strides allow: fewer and longer runs.
   std::array<Index, max_rank> sizes{}, steps{};
   std::size_t rank = 0;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
@@ -185,8 +185,8 @@ void FusedLoop::add_reduction(const ReductionKernel& joining, Operand input, Ind
 void FusedLoop::finish(Index count) {
   count_ = count;
   find_streams();
-  // Long enough that the calls of the kernels do not count, short enough for all registers to stay in the
-  // first cache, and for what comes from memory to come bit by bit.
+  // A block is long enough that the kernels' calls do not count, and short enough that all registers stay in
+  // the first cache and that arrays come from memory a little at a time.
   constexpr std::size_t near_bytes = std::size_t{24} * 1024, line = line_bytes;
   const std::size_t fitting = near_bytes / (largest_element_ * std::max(registers_, 1U)) / line * line;
   const bool alone = instructions_.size() == 1 && streams_.empty();
@@ -220,7 +220,8 @@ void FusedLoop::finish(Index count) {
   }
 }
 
-// What lies in memory, each array once, if that is too much for a cache.
+// The arrays in memory that instructions read or write, each array once, if all of them together exceed the
+// cache.
 void FusedLoop::find_streams() {
   constexpr Index near_bytes = Index{1} << 20U;
   Index bytes = 0;
@@ -299,9 +300,9 @@ void FusedLoop::join(const void* x, const Position& position, Index count, std::
   if (position.column + count == row_width_) joining_->finish(own, result);
 }
 
-// Asks for a part of a block, one for each instruction of the block before: the memory has as much time for
-// it as the instructions take, and is never asked for too much at once. Inline, for GCC drops calls of
-// functions that do nothing else.
+// Prefetches one part of the next block during each instruction of the block before: the memory then has the
+// instructions' time for each part, and never too many requests at once. Inline, since GCC drops calls of
+// functions that only prefetch.
 [[gnu::always_inline]] inline void FusedLoop::fetch_ahead(Index first, std::ptrdiff_t instruction) const {
   for (const Stream& stream : streams_) {
     const Location& place = entries_[stream.operand];
@@ -315,7 +316,7 @@ void FusedLoop::join(const void* x, const Position& position, Index count, std::
   }
 }
 
-// All of it in one block: every address is known beforehand. What small networks spend is mostly here.
+// All elements in one block: every address is known beforehand. Small networks spend most of their time here.
 void FusedLoop::run_at_once(std::byte* scratch, void* state) {
   if (base_ != scratch) {
     base_ = scratch;

@@ -1,6 +1,7 @@
-// Running elementwise ops together, block by block: what one op computes is still in the nearest cache when
-// the next one reads it, and most of it never gets memory of its own. Kernels only ever see plain arrays:
-// inputs that broadcast or are strided are laid out for them, a block at a time.
+// The fused loop: elementwise ops that run together, block by block. A value that one op computes is still in
+// the nearest cache when the next op reads the value, and most values never get memory of their own. Kernels
+// only ever see plain arrays: inputs that broadcast or are strided are laid out in registers, a block at a
+// time.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -19,43 +20,48 @@ class FusedLoop {
  public:
   using Operand = std::uint32_t;
 
-  /// An array of as many elements, where it lies.
+  /// An array of as many elements as the loop runs over, read or written in its own memory.
   Operand add_array(DType dtype);
-  /// An array that has `shape` or broadcasts to it, laid out for the ops if need be.
+  /// An input that has `shape` or broadcasts to this shape; laid out in a register unless `x` is row-major
+  /// and of this shape.
   Operand add_input(const ArrayView& x, Dims shape);
-  /// A single element, read where it lies.
+  /// A scalar input, read in its own memory.
   Operand add_number(const ArrayView& x);
-  /// What exists only within a block; `fresh`: in memory that nothing else has used.
+  /// A register: scratch memory for one block of a value that exists only within blocks. `fresh`: a register
+  /// that no other value has used.
   Operand add_register(DType dtype, bool fresh = false);
-  /// A matrix of rows of `width` elements, each `row` multiplied by one element of `column`: the row, which
-  /// runs along, and its factor. At most one.
+  /// An outer product as two operands: in row i of `width` elements, `row` is the whole row vector and
+  /// `factor` is element i of `column`. The op that reads the operands multiplies them. A loop has at most
+  /// one.
   struct Outer {
     Operand row;
     Operand factor;
   };
   Outer add_outer(const ArrayView& column, const ArrayView& row, Index width);
-  /// A register whose value nobody reads after the instructions that were added: the next one may use it.
+  /// No instruction that is added later reads this register's value, so that the next value may use the
+  /// register.
   void release(Operand reg);
-  /// What exists only within [first, last) of a call of `run`: something else writes it, to `panel()`.
+  /// The panel: rows of the lead's output, which the lead writes to `panel()` before `run` is called for
+  /// their elements.
   Operand add_panel(DType dtype, Index elements);
 
-  /// The output may be an input.
+  /// `output` may be one of `inputs`.
   void add_instruction(const BlockKernel& kernel, const void* attributes, std::span<const Operand> inputs,
                        Operand output);
-  /// After the instructions the elements of `input` are joined, `width` neighbours into each result of
-  /// `element` bytes: at most one.
+  /// Reduces the elements of `input` after the instructions, `width` neighbours to each result of `element`
+  /// bytes. A loop has at most one reduction.
   void add_reduction(const ReductionKernel& joining, Operand input, Index width, std::size_t element);
   /// Lays out the scratch memory, once everything is added.
   void finish(Index count);
 
   bool empty() const { return instructions_.empty() && joining_ == nullptr; }
-  /// Elements that make a part of the work worth a thread's while: whole blocks.
+  /// The least number of elements worth handing to another thread, in whole blocks.
   Index grain() const;
   std::size_t scratch_bytes() const { return scratch_bytes_; }
   /// Where an array or input begins, before `finish`.
   void set_data(Operand operand, std::byte* data);
-  /// After it: calls f(operand, address) for every place that holds the address of an array or input, to be
-  /// written to.
+  /// After `finish`: calls f(operand, address) for every variable that holds the address of an array or an
+  /// input, so that `f` can set the address.
   template <class F>
   void for_each_address(const F& f) {
     for (std::size_t i = 0; i < operands_.size(); ++i) {
@@ -63,19 +69,20 @@ class FusedLoop {
     }
     for (BroadcastInput& feed : feeds_) f(feed.operand, &feed.data);
   }
-  /// Where the results of a reduction with several begin; to be written to.
+  /// The address of the results of a reduction with several results; the caller sets the address.
   void** results() { return &results_; }
   std::byte* panel(std::byte* scratch) const { return scratch + panel_offset_; }
 
-  /// Elements [begin, end), given aligned scratch memory, of whose panel they begin at `panel_first`; `state`
-  /// of the reduction, if there is one with a single result. Several results want whole rows of it.
+  /// Computes elements [begin, end) in aligned scratch memory. Element `begin` is number `panel_first` of the
+  /// panel. `state`: of a reduction with a single result, else unused. A reduction with several results wants
+  /// whole rows of its input.
   void run(Index begin, Index end, std::byte* scratch, void* state = nullptr, Index panel_first = 0);
 
  private:
   enum class Kind : std::uint8_t { memory, row, factor, scratch, panel };
   struct Location {
     std::byte* data = nullptr;  // of memory
-    std::size_t offset = 0;     // of what is in the scratch memory
+    std::size_t offset = 0;     // of a register or panel in the scratch memory
     std::uint32_t number = 0;   // of the register
     Kind kind = Kind::memory;
     std::uint8_t step = 0;  // bytes from one element to the next; 0 where each block begins at the same place
@@ -139,7 +146,7 @@ class FusedLoop {
   std::size_t largest_element_ = 1;
   Index count_ = 0;
   Index block_ = 0;
-  Index row_width_ = 0;  // of rows that no block goes beyond, if there are such
+  Index row_width_ = 0;  // if not 0, no block goes beyond a row of this width
   std::size_t register_bytes_ = 0;
   std::size_t panel_bytes_ = 0;
   std::size_t panel_offset_ = 0;

@@ -87,7 +87,7 @@ class Arithmetic {
 #endif
 };
 
-// What one call of `run_blocks` has to do.
+// The work of one call of `run_blocks`.
 class Job {
  public:
   Job(Index count, Index grain, int threads, void (*f)(void*, Index, Index), void* context)
@@ -103,12 +103,10 @@ class Job {
       share.end = blocks * (k + 1) / n;
     }
   }
-  // Does the blocks of its share, then what others have not begun of theirs. A thread that has the same share
-  // of every job finds in its cache what it wrote there for the last one.
   void work(std::size_t thread) {
     arithmetic_.use();
     if (reserve_ == 0) return share(thread);
-    // Where the caller must not run out of memory, only those help who will not either.
+    // Where the caller must not run out of memory, only workers help that have as much set aside.
     if (!set_aside(reserve_)) return;
     const OpenReserve open;
     share(thread);
@@ -122,6 +120,8 @@ class Job {
     std::atomic<Index> next;
     Index end;
   };
+  // A thread takes the blocks of its own share, then blocks of other shares that no thread has begun. A
+  // thread that has the same share of every job finds in its cache the elements it wrote for the last job.
   void share(std::size_t thread) {
     for (std::size_t k = 0; k < shares_; ++k) {
       Share& share = share_[(thread + k) % shares_];
@@ -129,7 +129,8 @@ class Job {
       while ((block = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) run(block);
     }
   }
-  // What precedes a failed block is done by somebody: the error that is kept does not depend on timing.
+  // Blocks before a failed block are still run by some thread, so that the error that is kept does not depend
+  // on timing.
   void run(Index block) {
     if (block > failed_.load(std::memory_order_relaxed)) return;
     try {
@@ -197,7 +198,7 @@ class NoSignals {
 
 class Workers {
  public:
-  // False when another thread has them.
+  // False when another user thread has the workers.
   bool help(Job& job, int helpers) {
     const std::unique_lock mine(taken_, std::try_to_lock);
     if (!mine) return false;
@@ -274,7 +275,8 @@ class Workers {
 // anew.
 std::atomic<Workers*> workers_of_process = nullptr;
 
-// What holds the workers' code stays loaded as long as they live, even if it is part of a plugin.
+// The shared object that holds the workers' code stays loaded as long as workers live, even if the shared
+// object is a plugin.
 void stay_loaded() {
   Dl_info here;
   if (dladdr(&workers_of_process, &here) != 0)

@@ -1,5 +1,5 @@
-// Splitting work over threads. Results must be the same bit for bit however many there are: either the blocks
-// are fixed by the work alone, or it does not matter where they begin.
+// Splitting work over threads. Results must be the same bit for bit at any number of threads: either the work
+// alone fixes the blocks, or results do not depend on where a block begins.
 #pragma once
 #include <memory>
 #include <type_traits>
@@ -8,9 +8,9 @@
 
 namespace gradweave {
 
-/// How many threads one evaluation may use, the calling one included: what `set_num_threads` said, else the
-/// environment variable GRADWEAVE_NUM_THREADS, else as many as the process has cores. Throws ValueError when
-/// the variable is not a whole number from 1 to 1024.
+/// How many threads one evaluation may use, the calling thread included: the number given to
+/// `set_num_threads`, else the environment variable GRADWEAVE_NUM_THREADS, else the number of the process's
+/// cores. Throws ValueError when the variable is not a whole number from 1 to 1024.
 int get_num_threads();
 /// For the whole process, from the next evaluation on. Throws ValueError outside [1, 1024].
 void set_num_threads(int count);
@@ -21,8 +21,9 @@ void run_blocks(Index count, Index grain, void (*f)(void*, Index first, Index la
 
 /// Calls f(first, last) for the blocks [0, grain), [grain, 2 grain), ... of [0, count), on several threads at
 /// once, and returns when all are done. A block should be worth waking a thread for: about 10 us or more. A
-/// single block runs on the caller, as does everything inside of `f` and what is asked for while another user
-/// thread has the workers. Throws what `f` throws: of several errors, the one of the earliest block.
+/// single block runs on the calling thread, as do calls of `parallel_for` inside of `f` and calls while
+/// another user thread has the workers. Errors of `f` are thrown on; of several, the error of the earliest
+/// block.
 template <class F>
 void parallel_for(Index count, Index grain, F&& f) {
   if (count > grain) {

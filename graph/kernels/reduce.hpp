@@ -38,10 +38,10 @@ inline Shape keep_axes(Dims shape, unsigned axes) {
   return Shape(Dims(sizes.data(), shape.size()));
 }
 
-/// Joins elements that come piece by piece, as a tree that depends on how many there are and on nothing else:
-/// leaves of 256 elements at multiples of 256, joined in pairs, so that the rounding error grows with the
-/// logarithm of the count. Several of these, each over a multiple of `share` elements (the last over the
-/// rest), give together what one gives.
+/// Joins elements that are added piece by piece, as a tree whose form depends on the number of elements
+/// alone: leaves of 256 elements at multiples of 256, joined in pairs, so that the rounding error grows with
+/// the logarithm of the count. Several trees, each over a multiple of `share` elements (the last over the
+/// rest), added in order, give the same bits as one tree over all elements.
 template <class Monoid>
 class Pairwise {
  public:
@@ -55,13 +55,13 @@ class Pairwise {
     for (; count > leaf; x += leaf, count -= leaf) push(join_leaf(x, leaf), 0);
     if (count > 0) push(join_leaf(x, count), 0);
   }
-  /// What follows, which another one has joined.
+  /// The elements that another tree has joined, which follow those of this tree.
   void add(const Pairwise& next) {
     for (std::size_t level = levels; level-- > 0;) {
       if (((next.filled_ >> level) & 1U) != 0) push(next.partial_[level], level);
     }
   }
-  /// The identity when there were none.
+  /// The identity when no elements were added.
   Value result() const {
     Value total = Monoid::identity();
     bool any = false;
@@ -95,7 +95,7 @@ class Pairwise {
   }
 
  private:
-  // As large as the processor has; compilers take larger ones apart badly.
+  // The size of the processor's vector registers; compilers split larger vectors badly.
 #if defined(__AVX__)
   static constexpr std::size_t register_bytes = 32;
 #else
@@ -104,7 +104,7 @@ class Pairwise {
   static constexpr std::size_t in_register = register_bytes / sizeof(Value);
   using Register __attribute__((vector_size(register_bytes))) = Value;
   static constexpr std::size_t levels = 48;
-  // As in counting: two of a level make one of the next.
+  // As in counting: two partial results of a level make one of the next level.
   void push(Value value, std::size_t level) {
     for (; ((filled_ >> level) & 1U) != 0; ++level) {
       value = Monoid::join(partial_[level], value);
@@ -136,7 +136,7 @@ class Room {
   Ref<Storage> storage_;
 };
 
-// `count` elements, on several threads when they are many.
+// Joins `count` elements, on several threads when there are many elements.
 template <class Monoid>
 typename Monoid::Value reduce_run(const typename Monoid::Value* x, Index count) {
   using Tree = Pairwise<Monoid>;
@@ -174,8 +174,8 @@ void reduce_rows(const typename Monoid::Value* x, Index rows, Index stride, Inde
   }
 }
 
-// The same of all columns, some for each thread when there are many elements: no fewer than a few cache lines
-// of each row.
+// Joins the rows of all columns. When there are many elements, threads share out the columns: each thread
+// takes at least a few cache lines of each row.
 template <class Monoid>
 void reduce_columns(const typename Monoid::Value* x, Index rows, Index width, typename Monoid::Value* y) {
   constexpr Index least = 64;
@@ -210,7 +210,7 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
   }
   detail::Room<Value> scratch;
   bool done = false;
-  // From the last axis to the first: what is behind is then already kept, a row of `width`.
+  // From the last axis to the first: the axes behind are then kept ones, a row of `width` elements.
   Index width = 1;
   Index total = numel(shape);
   if (total == 0) {
@@ -230,7 +230,7 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
                                    [](const Group& g) { return g.reduced; });
     detail::Room<Value> next = last ? detail::Room<Value>() : detail::Room<Value>(outer * width);
     Value* into = last ? y : next.data();
-    // A few large ones are shared out one by one.
+    // A few large reductions are each shared out to threads, one after the other.
     const bool few = outer < get_num_threads() && size * width > detail::worth_a_thread;
     parallel_for(outer, few ? outer : std::max<Index>(detail::worth_a_thread / (size * width), 1),
                  [&](Index begin, Index end) {
@@ -250,8 +250,8 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
   if (!done) std::copy(x, x + total, y);
 }
 
-/// Whether the axes whose bit is set are the innermost: then each element of the result is a row of its own,
-/// else the result is one row of `count` elements.
+/// Whether the axes whose bit is set are the innermost axes: then each element of the result is a row of its
+/// own, else the result is one row of `count` elements.
 inline bool reduces_last_axes(Dims shape, unsigned axes) {
   std::size_t axis = shape.size();
   while (axis > 0 && (((axes >> (axis - 1)) & 1U) != 0 || shape[axis - 1] == 1)) --axis;
@@ -262,7 +262,7 @@ inline Index reduced_width(Dims shape, unsigned axes, Index count) {
   return reduces_last_axes(shape, axes) ? 1 : count;
 }
 
-/// `reduce`, but only rows [first, first + count) of the result, as `reduced_width` divides it.
+/// `reduce` of rows [first, first + count) of the result alone, whose rows have `reduced_width` elements.
 template <class Monoid>
 void reduce_rows(const typename Monoid::Value* x, Dims shape, unsigned axes, Index first, Index count,
                  typename Monoid::Value* y) {

@@ -21,12 +21,13 @@ class RefCount {
       std::atomic_ref(count_).fetch_add(1, std::memory_order_relaxed);
     }
   }
-  /// Returns whether this was the last reference. Of the last one nobody else can take more.
+  /// Returns whether this was the last reference. While the caller holds the last reference, no other thread
+  /// can take another.
   bool drop() {
     if (alone()) return --count_ == 0;
     return value() == 1 || std::atomic_ref(count_).fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
-  /// The first reference, to what nobody else knows yet.
+  /// The first reference, to an object that no other thread knows yet.
   void start() { count_ = 1; }
 
   /// Whether the process has never had a second thread.

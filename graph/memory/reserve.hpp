@@ -1,15 +1,17 @@
-// Memory for when there is none: what overwrites values in place must not run out of memory half-way.
+// Memory for when the system has none: a step that overwrites values in place must not run out of memory
+// half-way.
 #pragma once
 #include <cstddef>
 
 namespace gradweave {
 
-/// Lets the calling thread have at least `bytes` set aside, which it keeps until it ends or
-/// `release_cached_memory`. False when there is no memory for that.
+/// Makes the calling thread have at least `bytes` set aside; the thread keeps that memory until it ends or
+/// calls `release_cached_memory`. False when there is no memory for that.
 bool set_aside(std::size_t bytes) noexcept;
 
-/// While it lives, `allocate_block` of this thread takes from what is set aside where the system has no more.
-/// Whoever takes a block meanwhile frees it in the same thread, before that ends: kernels do.
+/// While it lives, `allocate_block` of this thread takes from the memory set aside when the system has no
+/// more. Blocks that are taken meanwhile have to be freed in the same thread before the object ends: kernels
+/// do so.
 class OpenReserve {
  public:
   OpenReserve();

@@ -18,7 +18,7 @@ struct alignas(16) Slab {
   static constexpr std::size_t bytes = 16320;  // 16 KiB with what the system keeps beside it
   Slab* next;
   std::size_t blocks;
-  std::size_t idle = 0;  // that `give_back_slabs` found unused
+  std::size_t idle = 0;  // blocks that `give_back_slabs` found unused
 
   bool holds(const FreeBlock* block) const {
     const auto *begin = reinterpret_cast<const std::byte*>(this),
@@ -44,7 +44,7 @@ void append(FreeBlock*& list, FreeBlock* more) {
   }
 }
 
-// All slabs, by their addresses: no block needs to know its own.
+// All slabs, by their addresses: no block needs to know its slab.
 class Slabs {
  public:
   Slabs() {

@@ -1,5 +1,5 @@
-// Small blocks of memory, cut side by side from slabs: what a program makes one after the other, such as the
-// nodes of a graph, then lies together, however scattered the system's free memory is.
+// Small blocks of memory, cut side by side from slabs: objects that a program makes one after the other, such
+// as the nodes of a graph, then lie together, however scattered the system's free memory is.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace gradweave {
 
-/// An unused block, in a list of such of one size. AddressSanitizer reports who still uses what is behind
-/// this.
+/// An unused block, in a list of unused blocks of one size. AddressSanitizer reports accesses to the bytes
+/// behind this header.
 struct FreeBlock {
   FreeBlock* next;
   std::size_t bytes;
@@ -26,7 +26,7 @@ struct FreeBlock {
     ASAN_POISON_MEMORY_REGION(made + 1, bytes - sizeof(FreeBlock));
     return made;
   }
-  /// Takes the first one of a list.
+  /// Takes the first block of a list.
   static void* take(FreeBlock*& list) {
     FreeBlock* block = std::exchange(list, list->next);
     ASAN_UNPOISON_MEMORY_REGION(block, block->bytes);
@@ -34,26 +34,27 @@ struct FreeBlock {
   }
 };
 
-/// The small blocks that one thread does not use. Zero-initialised it has none; it needs no destructor, but
-/// `leave_all` at the thread's end, lest no other thread find them.
+/// The unused small blocks of one thread; none after zero-initialisation. Trivially destructible: call
+/// `leave_all` before the thread ends, or its unused blocks are lost to the other threads.
 class SmallBlocks {
  public:
   static constexpr std::size_t largest = 128;  ///< bytes of a block
-  /// What a block of `bytes` takes: a multiple of 16. All below want such.
+  /// The size of a block for `bytes`: a multiple of 16. All functions below take such sizes.
   static constexpr std::size_t rounded(std::size_t bytes) { return bytes == 0 ? 16 : (bytes + 15) / 16 * 16; }
 
   using Lists = std::array<FreeBlock*, largest / 16 + 1>;  ///< number i: blocks of 16 i bytes
 
-  /// Null when there is none.
+  /// Null when the thread has no unused block of this size.
   void* take(std::size_t bytes) {
     FreeBlock*& head = unused_[bytes / 16];
     if (head == nullptr) return nullptr;
     bytes_ -= bytes;
     return FreeBlock::take(head);
   }
-  /// Gets unused ones: such as other threads left, else a new slab's, in order. False when memory runs out.
+  /// Gets unused blocks: blocks that other threads left, else those of a new slab, in order. False when
+  /// memory runs out.
   bool fetch(std::size_t bytes) noexcept;
-  /// Takes a block back, unless more than `most` bytes would be unused.
+  /// Takes a block back, unless the thread would then have more than `most` unused bytes.
   bool keep(void* block, std::size_t bytes, std::size_t most) {
     if (bytes_ + bytes > most) return false;
     bytes_ += bytes;
@@ -63,10 +64,10 @@ class SmallBlocks {
   }
   /// Leaves a block to all threads.
   static void leave(void* block, std::size_t bytes) noexcept;
-  /// Leaves all to other threads; of more than `most` bytes, slabs of which nothing is in use go to the
-  /// system.
+  /// Leaves all unused blocks to other threads; if these are more than `most` bytes, slabs without a block in
+  /// use are returned to the system.
   void leave_all(std::size_t most) noexcept;
-  /// Takes all that threads left, and returns the slabs of which nothing is in use to the system.
+  /// Takes all blocks that threads left, and returns the slabs without a block in use to the system.
   void give_back() noexcept;
 
  private:

@@ -34,7 +34,7 @@ struct SizeClass {
   }
 };
 
-// The larger blocks that a thread does not use. Plain data, as `SmallBlocks`.
+// The unused larger blocks of one thread. Plain data, as `SmallBlocks`.
 class LargeBlocks {
  public:
   // The lists are not a thread's own memory, of which a program that loads a plugin has little left for it.
@@ -60,7 +60,7 @@ class LargeBlocks {
     head = FreeBlock::make(block, size.bytes, head);
     return true;
   }
-  // Gives back larger blocks, of which there are fewer: such as those of an earlier part of the program.
+  // Returns unused blocks of larger classes to the system, such as those of an earlier part of the program.
   bool make_room(SizeClass size, std::size_t most) {
     if (unused_ == nullptr) return false;
     for (; largest_ > size.index; --largest_) {
@@ -99,8 +99,8 @@ class LargeBlocks {
   std::size_t largest_;  // no larger class has unused blocks
 };
 
-// Bytes in use that no thread counts: what those that have ended left, less what threads gave back beyond
-// what they had taken, which another one counts.
+// Bytes in use that no thread counts: those that ended threads left, less those that threads gave back beyond
+// what they had taken, which other threads still count.
 constinit std::atomic<std::ptrdiff_t> counted_by_nobody = 0;
 
 // The memory of a thread. Plain data, so that reaching it costs no check for initialisation.
@@ -120,7 +120,7 @@ struct Pool {
     if (bytes > used) counted_by_nobody -= static_cast<std::ptrdiff_t>(bytes - std::exchange(used, bytes));
     used -= bytes;
   }
-  // Counts what nobody does, as far as that leaves more than nothing.
+  // Takes over the bytes that no thread counts, as far as the thread's own number stays at least zero.
   void settle() {
     if (counted_by_nobody == 0) return;
     const std::ptrdiff_t sum = static_cast<std::ptrdiff_t>(used) + counted_by_nobody.exchange(0);
@@ -147,8 +147,8 @@ struct Pool {
 };
 constinit thread_local Pool pool{};
 
-// What a thread has set aside: blocks lie one behind the other, for kernels free the latest first. In use or
-// not, they are not counted.
+// The memory that a thread has set aside: blocks lie one behind the other, for kernels free the latest block
+// first. `memory_use` counts none of it.
 struct Reserve {
   std::byte* data;
   std::size_t bytes;
@@ -199,7 +199,7 @@ struct ScratchBlocks {
   void trim() {
     for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
   }
-  // By the allocator, while it is taken from there.
+  // Bytes that the allocator counts for the block.
   static std::size_t counted(const Block& block) {
     return reserve.holds(block.data) ? 0 : SizeClass(block.bytes).bytes;
   }
@@ -228,7 +228,7 @@ void register_for_thread_end() {
   if (pool.open) pool.large.open();
 }
 
-// What comes seldom stands apart, so that the rest needs no stack.
+// The seldom-taken paths are functions of their own, so that the usual path needs no stack frame.
 [[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
   throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }

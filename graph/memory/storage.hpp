@@ -8,20 +8,21 @@
 namespace gradweave {
 
 /// A block of at least `bytes`, aligned to 64 when larger than 256 bytes, else to 16. Each thread keeps the
-/// blocks it frees for its next use, at most about as many bytes as it ever had in use at once; small ones
-/// (slabs.hpp) then go to other threads. Throws Error when memory runs out.
+/// blocks it frees for its next use, at most about as many bytes as the thread ever had in use at once; small
+/// blocks beyond that (slabs.hpp) go to other threads. Throws Error when memory runs out.
 void* allocate_block(std::size_t bytes);
-/// Takes back a block; `bytes` as it was allocated. May be called from any thread.
+/// Takes back a block that was allocated with the same `bytes`. May be called from any thread.
 void free_block(void* block, std::size_t bytes) noexcept;
-/// Returns the calling thread's unused blocks to the system, and small ones that other threads left as far as
-/// nothing around them is in use; lets the peak of `memory_use` start anew. Plans keep theirs
+/// Returns the calling thread's unused blocks to the system, and small blocks that other threads left if
+/// their slab has no block in use; lets the peak of `memory_use` start anew. Plans keep their memory
 /// (`clear_plan_cache` of evaluate.hpp).
 void release_cached_memory() noexcept;
 
 /// Bytes that the calling thread took for nodes, tensors and scratch memory and has not given back, and the
-/// most that it was since the last `release_cached_memory`. What one thread takes and another gives back, the
-/// latter's count falls by, and once it is 0 the former's, so that the sum over all threads is right; what an
-/// ended thread left, the next to ask counts. What the plans themselves take is not in it.
+/// highest that number was since the last `release_cached_memory`. A block that thread A takes and thread B
+/// gives back lowers B's number or, once that is 0, the number of the next thread to ask, so that the sum
+/// over all threads is right; bytes that an ended thread left in use are counted by the next thread to ask.
+/// The plans' own memory is not counted.
 struct MemoryUse {
   std::size_t now;
   std::size_t peak;
@@ -43,8 +44,8 @@ struct Recycled {
 template <class T>
 using RecycledVector = std::vector<T, Recycled<T>>;
 
-/// Memory for as long as this object lives, aligned to 64 bytes. Each thread keeps the largest that it ever
-/// needed for each depth of nesting, so that taking it costs nothing.
+/// Scratch memory for as long as this object lives, aligned to 64 bytes. Each thread keeps, for each depth of
+/// nesting, the largest block it ever needed there, so that taking scratch memory costs nothing.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes);
@@ -57,7 +58,7 @@ class Scratch {
   std::byte* data_;
 };
 
-/// The elements of one or more tensors (a tensor and its views share one).
+/// The memory of the elements of one or more tensors (a tensor and its views share one storage).
 struct Storage {
   RefCount refs;
   std::byte* data = nullptr;

@@ -1,6 +1,6 @@
-// Where everything lies: values that somebody keeps get storage of their own, those that are read by their
-// own step alone only ever exist block by block, and all others share one arena, in which memory is used
-// again after its last reader.
+// Assigns memory: outputs get storage of their own; values that only their own step reads exist block by
+// block in scratch memory; all other values share one arena, in which memory is used again after its last
+// reader.
 #include <algorithm>
 
 #include <gradweave/graph/plan/program.hpp>
@@ -8,7 +8,7 @@
 namespace gradweave {
 namespace {
 
-// Offsets of blocks that come and go.
+// The arena: offsets of memory that values take and give back.
 class Arena {
  public:
   std::size_t take(std::size_t bytes) {
@@ -85,13 +85,13 @@ class Placing {
 
  private:
   struct Use {
-    std::uint32_t step = no_id;  // that computes it
-    std::uint32_t last = 0;      // step that reads it
-    std::uint32_t seen = no_id;  // the step for which the next two hold
-    std::uint32_t member = 0;    // the last member that reads it
-    bool one_by_one = true;      // it is read element by element where it lies, never as a whole
-    bool outside = false;        // another step reads it
-    bool given = false;          // its memory has gone to another value
+    std::uint32_t step = no_id;  // computes the buffer
+    std::uint32_t last = 0;      // the last step that reads the buffer
+    std::uint32_t seen = no_id;  // the step for which `member` and `one_by_one` hold
+    std::uint32_t member = 0;    // the last member that reads the buffer
+    bool one_by_one = true;      // members read the buffer element by element, in order, never as a whole
+    bool outside = false;        // another step reads the buffer
+    bool given = false;          // the buffer's memory has gone to another value
   };
 
   template <class F>
@@ -108,8 +108,8 @@ class Placing {
     }
   }
 
-  // The first step behind all that may throw: from there on nothing can go wrong, so that what an optimizer
-  // moves may be overwritten.
+  // The first step behind all steps that may throw: from there on nothing can go wrong, so that an
+  // optimizer's slots may be overwritten in place.
   std::uint32_t find_last_check() const {
     const auto throws = [&](Id id) { return id != no_id && program_.values[id].operation->throws; };
     for (auto s = static_cast<std::uint32_t>(steps_.size()); s-- > 0;) {
@@ -135,7 +135,7 @@ class Placing {
       const Id b = program_.values[id].buffer;
       auto& at = result_.places[b];
       uses_[b].given |=
-          b < program_.input_count;  // a view of an input that somebody keeps: the input stays as it is
+          b < program_.input_count;  // an output that is a view of an input: the input keeps its values
       if (!program_.is_computed(b) || at.kind == Placement::Kind::output) continue;
       at.kind = Placement::Kind::output;
       at.output = static_cast<std::uint32_t>(result_.outputs.size());
@@ -180,7 +180,8 @@ class Placing {
     if (old != no_id) uses_[old].given = true;
   }
 
-  // What is read for the last time when `id` is written, in the same order: one memory can do for both.
+  // Whether `id` can be written over `old`: `old` is read for the last time when `id` is written, element for
+  // element.
   bool can_become(std::uint32_t s, Id old, Id id, std::uint32_t member) const {
     const Use& use = uses_[old];
     return use.last == s && use.seen == s && use.member <= member && use.one_by_one && !use.given &&
@@ -210,7 +211,7 @@ class Placing {
   std::vector<Use> uses_;  // by buffer
   std::vector<Id> reads_;  // the buffers that the step at hand reads
   Arena arena_;
-  bool checked_ = false;  // whether the step at hand is behind all that may throw
+  bool checked_ = false;  // whether the step at hand is behind all steps that may throw
   Placement result_;
 };
 

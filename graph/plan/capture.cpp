@@ -12,7 +12,7 @@ constinit thread_local Capture* innermost = nullptr;
 
 }  // namespace
 
-// The same values as a leaf of its own, so that it is told apart from everything else.
+// Shares the storage: no element is copied.
 Tensor placeholder(const Tensor& tensor) {
   const Node& node = *tensor.node();
   Tensor leaf = make_leaf(node.tracked ? variable_leaf : constant_leaf, node.spec(), node.storage, node.data,

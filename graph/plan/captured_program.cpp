@@ -25,7 +25,7 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
     const bool is_input = number != PendingGraph::none && number >= PendingGraph::first_input;
     return is_input ? &sources_[number - PendingGraph::first_input] : nullptr;
   };
-  // From the first of the slots that hold it, else from the first of such arguments.
+  // An input's source is the first slot that holds the input, else the first such argument.
   sources_.assign(pending.inputs.size(), {From::constant, none, none});
   for (std::size_t i = arguments.size(); i-- > 0;) {
     if (Source* source = source_of(arguments[i])) *source = {From::argument, i, i};
@@ -46,7 +46,7 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
     if (!slot.next.is_empty()) {
       state.output = output_of(pending, slot.next);
       if (slot.lock != nullptr) locks_.push_back(slot.lock);
-      // A view of what is computed has not the room for all of it.
+      // A view of a computed value is smaller than the storage of that value.
       if (source_of(slot.read()) == nullptr && plan_->is_whole(state.output))
         state.storage = plan_->storage_of(state.output);
       if (state.storage != no_id && !plan_->placement().outputs[state.storage].after_checks)
@@ -58,7 +58,7 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
     if (state.lock != nullptr) shared_.push_back(number);
     slots_.push_back(std::move(state));
   }
-  std::ranges::sort(locks_);  // whoever takes several takes them in one order
+  std::ranges::sort(locks_);  // threads that take several locks all take them in this order
   const auto repeated = std::ranges::unique(locks_);
   locks_.erase(repeated.begin(), repeated.end());
   read_.resize(slots_.size());
@@ -72,7 +72,7 @@ std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tens
   return static_cast<std::uint32_t>(at - pending.held.begin());
 }
 
-// Of all slots that a run moves.
+// Holds the locks of all slots that a run moves.
 class CapturedProgram::Locks {
  public:
   explicit Locks(std::span<StepLock* const> locks)
@@ -90,8 +90,8 @@ class CapturedProgram::Locks {
 };
 
 void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned) {
-  // First what is only read, while no lock is held that somebody may be waiting for: a handle keeps it as it
-  // is.
+  // The slots that are only read come first, while this thread holds no lock that another thread may wait
+  // for: a handle to such a slot's tensor keeps its values.
   struct Read {
     std::vector<Tensor>& read;
     std::span<const std::uint32_t> slots;
@@ -118,7 +118,7 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
         const std::uint32_t others = source.argument == none || owned.empty() ? 0 : owned[source.argument];
         const Tensor& held = read_[source.number];
         inputs_.push_back(held.is_empty() ? slot.tensor->node() : held.node());
-        owned_.push_back(slot.output == no_id ? 0 : 1 + others);  // what is only read stays as it is
+        owned_.push_back(slot.output == no_id ? 0 : 1 + others);  // a slot that is only read keeps its values
         break;
       }
       case From::constant:
@@ -160,7 +160,7 @@ bool CapturedProgram::fits_slots() const {
       shared_, [&](std::uint32_t i) { return slots_[i].tensor->node()->tracked == slots_[i].was_variable; });
 }
 
-// Of several nodes of one computation, or several graphs of one structure, the first is named.
+// The error names the first of several equal nodes, and the first of several graphs of one structure.
 void CapturedProgram::rethrow(const Value& at) const {
   std::vector<Spec> operands;
   for (const Id input : plan_->program().inputs_of(at)) {

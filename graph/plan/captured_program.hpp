@@ -1,5 +1,5 @@
 // CapturedProgram: a program that was taken from a graph once and runs again on other data, without the
-// graph. What `compile` and the optimizers are built on; users want compile.hpp.
+// graph. `compile` and the optimizers are built on captured programs; users want compile.hpp.
 #pragma once
 #include <memory>
 #include <source_location>
@@ -13,15 +13,17 @@ namespace gradweave {
 
 class CapturedProgram {
  public:
-  /// A program for the results and the slots' next tensors. Its inputs are the `arguments` (evaluated, new
-  /// ones at each run), the slots, and whatever else it reads, which stays what it is. Give up other handles
-  /// to its nodes first: what somebody holds is computed as a whole.
+  /// A program for the results and the slots' next tensors. Its inputs are the `arguments` (evaluated
+  /// tensors, other ones at each run), the slots' tensors, and constants: all other evaluated tensors that
+  /// the nodes read. Give up other handles to the program's nodes before: a node that somebody holds is kept
+  /// as an output, in memory of its own.
   CapturedProgram(std::span<Node* const> arguments, std::span<const Tensor> results,
                   std::span<const StateSlot> slots);
 
-  /// Runs on arguments of the same shapes, dtypes and layouts. A slot's memory is written in place when
-  /// nobody else refers to it; `owned[i]` handles of argument i do not count. If anything throws, all slots
-  /// keep their values. While other threads run programs that read or move the same slots, either waits.
+  /// Runs on arguments of the same shapes, dtypes and layouts. A slot's storage is written in place when
+  /// nobody else refers to this storage; `owned[i]` handles of argument i do not count. If anything throws,
+  /// all slots keep their values. Of two threads that run programs on the same slots, one of which moves
+  /// them, one thread waits for the other.
   void run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned);
   /// After a run: gives the values of result `i` to `node`.
   void give_result(std::size_t i, Node& node) const;
@@ -29,9 +31,10 @@ class CapturedProgram {
   void finish();
 
   const Plan& plan() const { return *plan_; }
-  /// What it reads that is neither an argument nor a slot.
+  /// The tensors that the program reads and that are neither arguments nor slots' tensors.
   std::span<const Tensor> constants() const { return constants_; }
-  /// Whether the slots' tensors are still such as it was made for (one that was frozen is no variable).
+  /// Whether the program still fits the slots' tensors: a parameter that was frozen or unfrozen since is
+  /// another kind of leaf.
   bool fits_slots() const;
 
  private:
@@ -39,15 +42,15 @@ class CapturedProgram {
   struct Source {
     From from;
     std::size_t number;
-    std::size_t argument;  // that it is, for a slot too; or none
+    std::size_t argument;  // the argument that is the same node, for a slot too; or none
   };
   struct State {
     Tensor* tensor;
     StepLock* lock;
-    std::uint32_t output;   // of the plan; `no_id` when only read
-    std::uint32_t storage;  // which of its storages that is, where the slot's own may be taken; or `no_id`
+    std::uint32_t output;   // of the plan; `no_id` when the slot is only read
+    std::uint32_t storage;  // of that output, if the slot's own storage may be its target; or `no_id`
     bool was_variable;
-    Tensor spare;  // the leaf that the next value goes to unless it is written in place
+    Tensor spare;  // the leaf of the next value, unless that value is written in place
   };
   struct Origin {  // of a node, which is gone: for errors
     Ref<ModulePath> place;
@@ -65,9 +68,9 @@ class CapturedProgram {
   std::vector<Source> sources_;  // of the plan's inputs
   std::vector<Tensor> constants_;
   std::vector<State> slots_;
-  std::vector<std::uint32_t> moved_;       // which of them get a next value
-  std::vector<std::uint32_t> read_alone_;  // and which are only read, but may be moved by other threads
-  std::vector<std::uint32_t> shared_;      // and which are parameters, that may be frozen
+  std::vector<std::uint32_t> moved_;       // slots that get a next value
+  std::vector<std::uint32_t> read_alone_;  // slots that are only read, but that other threads may move
+  std::vector<std::uint32_t> shared_;      // slots of parameters, which may be frozen
   std::vector<StepLock*> locks_;           // of the slots that are moved, by address
   std::vector<std::uint32_t> results_;     // outputs of the plan
   // Kept between runs for their memory alone.

@@ -32,10 +32,10 @@ struct Kind {
   bool is_variable;
 };
 
-// What a function builds, to be compared with what it builds at another call.
+// The graph that a function builds, to be compared with the graph of another call.
 class Likeness {
  public:
-  /// `changing` stand for what differs from call to call.
+  /// `changing`: leaves whose values differ from call to call.
   Likeness(std::span<const StateSlot> slots, std::span<const Tensor> changing) {
     std::vector<Tensor> roots;
     for (const StateSlot& slot : slots) {
@@ -103,7 +103,7 @@ class Likeness {
 
   std::unique_ptr<GraphKey> key_;
   std::vector<Line> lines_;                // by node
-  std::vector<Tensor> captured_;           // by input; empty where it changes
+  std::vector<Tensor> captured_;           // by input; empty for a leaf that changes
   std::vector<std::size_t> first_reader_;  // by input
 };
 
@@ -149,8 +149,8 @@ struct CompiledFunction::Version {
     return all;
   }
 
-  // What the function moves, and its results. Nobody else holds any of it then: what somebody holds would be
-  // computed as a whole.
+  // The slots that the function moves or reads, and its results as further slots. No other handle to the
+  // nodes is left then: a node that somebody holds would be kept as an output.
   std::vector<StateSlot> look(Capture& capture, Call call, void* function, std::span<const Tensor> arguments,
                               std::vector<Tensor>& placeholders) {
     for (const Tensor& argument : arguments) placeholders.push_back(placeholder(argument));
@@ -187,7 +187,7 @@ struct CompiledFunction::Version {
            program->fits_slots();
   }
 
-  // Throws where the function builds another graph now.
+  // Throws if the function builds another graph now than at its first call.
   void verify(Call call, void* function, std::span<const Tensor> arguments) const {
     Version now;
     Capture capture;
@@ -211,7 +211,7 @@ struct CompiledFunction::Version {
       if (std::exchange(has_run, true)) {
         for (; begun < before.size(); ++begun) before[begun].run();
       } else {
-        begun = before.size();  // the function itself did it
+        begun = before.size();  // the first call of the function itself did this
       }
       program->run(nodes, {});
     } catch (...) {
@@ -227,7 +227,7 @@ struct CompiledFunction::Version {
 struct CompiledFunction::State {
   CompileOptions options;
   std::vector<std::shared_ptr<Version>> versions;
-  std::shared_ptr<const Version> latest;  // that ran
+  std::shared_ptr<const Version> latest;  // the version that ran last
   StepLock running;
 };
 

@@ -1,4 +1,4 @@
-// Evaluation: a pending of what is to be computed, the plan for graphs of its structure, and a run of that.
+// Evaluation: the pending graph, the plan for graphs of its structure, and a run of this plan.
 #include <gradweave/graph/evaluate.hpp>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct Planner {
   bool busy = false;
 };
 
-// Null at the end of the thread, when what is static or the thread's own may still evaluate.
+// Null at the end of the thread, when destructors of static and thread-local objects may still evaluate.
 Planner* planner_of_thread() {
   constinit thread_local static bool ended = false;
   struct Kept {
@@ -37,7 +37,7 @@ Planner* planner_of_thread() {
   return kept.planner.get();
 }
 
-// The thread's planner; a new one where there is none, or an op's kernel evaluates something itself.
+// The thread's planner; a new planner when the thread has none any more, or when a kernel evaluates tensors.
 class Lease {
  public:
   Lease() {
@@ -79,9 +79,9 @@ void run(Planner& planner, History history) {
   }
 }
 
-// A graph of millions of nodes is not worth one plan: it is computed stretch by stretch, and where it repeats
-// itself, one plan does for all of them. What is handed on from one stretch to the next has values until the
-// end.
+// A graph of millions of nodes is not worth one plan: the graph is computed in stretches, and stretches of
+// equal structure share one plan. A node that a later stretch reads has values until the end. A node with
+// more references than users (`kept`) is held from outside and keeps its values for good.
 void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
   std::vector<std::uint32_t> uses(order.size());
   std::vector<bool> kept(order.size());
@@ -102,7 +102,7 @@ void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_
   }
   for (const Tensor& tensor : handed_on) {
     Node& node = *tensor.node();
-    if (node.tracked) node.storage = {}, node.data = nullptr;  // it can be computed again
+    if (node.tracked) node.storage = {}, node.data = nullptr;  // the node can be computed again
   }
 }
 
@@ -112,7 +112,8 @@ namespace {
 
 constinit thread_local std::uint64_t looks = 0;
 
-// What is asked for, as its author knows it: an argument, a parameter, or the op and its line.
+// Names the tensor whose value is asked for as its author knows it: an argument, a parameter, or an op and
+// its line.
 [[noreturn]] void refuse_unknown(const Capture& capture, const Node& node) {
   const std::string_view reason =
       "its value is asked for inside a function that is being compiled, where it is not known yet or changes "

@@ -1,8 +1,8 @@
-// Which ops run together. Values come inputs first; each joins the steps of its inputs where that is
-// possible, and else begins a step of its own. A step may be delayed to the end of the program as long as
-// nobody outside of it has read from it; or a value may be computed early, in a step that already stands,
-// when its other inputs are there by then. A reduction of neighbours, to one element or to several, is the
-// end of the step that computes what it joins.
+// Fusion: which ops run together. Values come inputs first. A value joins the groups of its inputs where that
+// is possible, and else begins a group of its own; each group becomes a step. A group may be moved down to
+// the end of the program as long as no value outside has read from the group (late); a value may also be
+// computed in a group that stays at its position, when the value's other inputs are computed before (early).
+// A reduction of neighbours, to one element or to several, is the end of the group that computes its input.
 #include <algorithm>
 #include <numeric>
 
@@ -42,12 +42,12 @@ class Fusion {
     Index count = 0;    // elements
     bool open = false;  // elementwise ops may join
     bool read_outside = false;
-    bool merged = false;       // into another
+    bool merged = false;       // into another group
     bool in_backward = false;  // not a part of the forward pass
-    Id not_in_order = no_id;   // a value that reads it other than one element after the other
+    Id not_in_order = no_id;   // a value that reads the group's elements in another order than one by one
   };
 
-  // What simplification left without a reader is not computed.
+  // Values that simplification left without a reader are not computed.
   void mark_live() {
     for (const Id id : program_.outputs) live_[id] = true;
     for (Id id = static_cast<Id>(program_.values.size()); id-- > 0;) {
@@ -60,7 +60,7 @@ class Fusion {
     }
   }
 
-  // The group whose memory an input lies in; `no_id` for inputs of the program and constants.
+  // The group that computes an input's buffer; `no_id` for inputs of the program and constants.
   std::uint32_t source(Id input) const { return group_of_[program_.values[input].buffer]; }
 
   void add(Id id) {
@@ -91,7 +91,7 @@ class Fusion {
     group.position = position_++;
     group.count = count;
     group.in_backward = v.in_backward;
-    // What has effects is not delayed.
+    // An op with effects is not delayed.
     group.open = v.operation->pure && (v.operation->elementwise || v.operation->run_rows != nullptr);
     groups_.push_back(std::move(group));
     return static_cast<std::uint32_t>(groups_.size() - 1);
@@ -105,7 +105,7 @@ class Fusion {
       if (!program_.is_whole(x) || x.buffer == groups_[g].step.reduction) groups_[g].not_in_order = id;
     }
   }
-  // A group can take a value in that reads the group's elements one by one, in order.
+  // A group takes values that read the group's elements one by one, in order.
   bool takes(std::uint32_t g, Id id, Index count) const {
     return groups_[g].open && groups_[g].count == count && groups_[g].not_in_order != id;
   }
@@ -136,8 +136,8 @@ class Fusion {
     return f(v.attributes, program_.array_of(v), inputs);
   }
 
-  // Whether the rows of a lead can be joined as they come, and are too little work for several threads, for
-  // those could not share it out then.
+  // Whether one thread can reduce the lead's rows as they are computed, and the rows are too little work for
+  // several threads, since threads cannot share out a lead whose rows are reduced.
   bool is_joined_by_one(Id lead, const Value& reduction) const {
     const Value& v = program_.values[lead];
     const Operation& op = *v.operation;
@@ -177,8 +177,9 @@ class Fusion {
     });
   }
 
-  // Both are still unread by others, so the earlier one can wait for the later one and what that reads; of
-  // two leads, two reductions, or a lead and a reduction only the later one can stay in.
+  // Neither group's values have been read outside, so the earlier group may be moved down to the later
+  // group's position. Two groups that each have a lead or a reduction are never merged: both stay as they
+  // are, and the value joins the later group.
   std::uint32_t merge(std::uint32_t a, std::uint32_t b) {
     const auto is_special = [&](std::uint32_t g) {
       return groups_[g].step.lead != no_id || groups_[g].step.reduction != no_id;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <unordered_map>
 
 #include <boost/container/small_vector.hpp>
 
@@ -54,6 +55,7 @@ class Lowering {
 
   Program run(const GraphKey& structure) {
     ids_.reserve(pending_.nodes.size());
+    find_wanted_outputs();
     std::size_t edge = 0;
     Few<Id> inputs;
     for (std::size_t k = 0; k < pending_.nodes.size(); ++k) {
@@ -95,6 +97,31 @@ class Lowering {
     program_.values.push_back(v);
   }
 
+  // Of a node with several outputs that nobody else holds, those that are read.
+  void find_wanted_outputs() {
+    std::size_t edge = 0;
+    for (const Node* node : pending_.nodes) {
+      if (node->operation == &output_operation() && pending_.edges[edge] < PendingGraph::first_input) {
+        std::vector<bool>& wanted = wanted_[pending_.edges[edge]];
+        const std::size_t number = output_number(*node);
+        if (wanted.size() <= number) wanted.resize(number + 1);
+        wanted[number] = true;
+      }
+      edge += node->input_count;
+    }
+    for (const std::uint32_t k : pending_.held) wanted_.erase(k);
+  }
+
+  OutputLayout layout_of(const Node& node) {
+    std::vector<Spec> inputs;
+    for (const Tensor& input : node.inputs()) inputs.push_back(input.node()->spec());
+    std::vector<Spec> specs = node.operation->infer_outputs(const_cast<Node&>(node).attributes(), inputs);
+    const auto wanted = wanted_.find(node_);
+    if (wanted == wanted_.end()) return lay_out(std::move(specs));
+    wanted->second.resize(specs.size());
+    return lay_out(std::move(specs), wanted->second);
+  }
+
   std::uint32_t append(Dims sizes) {
     const auto at = static_cast<std::uint32_t>(program_.sizes_.size());
     program_.sizes_.insert(program_.sizes_.end(), sizes.begin(), sizes.end());
@@ -119,7 +146,10 @@ class Lowering {
     if (passes_.simplify && op.view != nullptr) {
       if (const Id whole = what_view_undoes(v, node.shape(), inputs[0]); whole != no_id) return whole;
     }
-    return add(v, node.shape(), inputs);
+    if (op.infer_outputs == nullptr) return add(v, node.shape(), inputs);
+    v.layout = static_cast<std::uint32_t>(program_.layouts.size());
+    program_.layouts.push_back(layout_of(node));
+    return add(v, Shape{static_cast<Index>(program_.layouts.back().bytes)}, inputs);
   }
 
   // A view that shows a buffer again as it is, such as a reshape back, is that buffer's value.
@@ -128,8 +158,9 @@ class Lowering {
     const Value& whole = value(x.buffer);
     const View view = view_of(v, shape, input);
     const Dims strides(view.strides.data(), v.rank);
-    const bool same_again = x.offset + view.offset == 0 && is_row_major(shape, strides) &&
-                            Program::row_major(whole) && same(program_.shape_of(whole), shape);
+    const bool same_again = x.offset + view.offset == 0 && v.dtype == whole.dtype &&
+                            is_row_major(shape, strides) && Program::row_major(whole) &&
+                            same(program_.shape_of(whole), shape);
     return same_again ? x.buffer : no_id;
   }
 
@@ -142,7 +173,7 @@ class Lowering {
     v.edge_count = static_cast<std::uint32_t>(inputs.size());
     v.buffer = id;
     program_.edges_.insert(program_.edges_.end(), inputs.begin(), inputs.end());
-    if (passes_.simplify && v.operation->pure) {
+    if (passes_.simplify && v.operation->pure && v.layout == no_id) {
       const Id first =
           seen_.find_or_add(hash_of(v), id, [&](Id other) { return same_computation(v, value(other)); });
       if (first != id) {
@@ -224,6 +255,10 @@ class Lowering {
     x.data = y.data = any_address();
     view.possible = v.operation->view(v.attributes, x, y, std::span(view.strides.data(), v.rank));
     view.offset = static_cast<std::byte*>(y.data) - any_address();
+    if (v.operation == &output_operation() && value(input).layout != no_id) {
+      const std::size_t number = output_number(*pending_.nodes[node_]);
+      view.offset = static_cast<Index>(program_.layouts[value(input).layout].offsets[number]);
+    }
     return view;
   }
   bool can_view(const Value& v, Dims shape, Id input) { return view_of(v, shape, input).possible; }
@@ -242,7 +277,7 @@ class Lowering {
   // memory for as long as the plan lives, so they stay steps.
   bool worth_folding(const Value& v) const {
     constexpr std::size_t small = 4096;
-    if (!v.operation->pure) return false;
+    if (!v.operation->pure || v.layout != no_id) return false;
     const auto inputs = program_.inputs_of(v);
     const auto is_constant = [&](Id id) { return static_cast<bool>(program_.values[id].constant); };
     if (!std::ranges::all_of(inputs, is_constant)) return false;
@@ -285,7 +320,8 @@ class Lowering {
   Program program_;
   std::uint32_t node_ = no_id;  // which is being added
   Seen seen_;
-  std::vector<Id> ids_;  // of the pending's nodes
+  std::unordered_map<std::uint32_t, std::vector<bool>> wanted_;  // by node with several outputs
+  std::vector<Id> ids_;                                          // of the pending's nodes
 };
 
 Program lower(const PendingGraph& pending, const GraphKey& structure, const Passes& passes) {

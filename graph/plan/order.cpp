@@ -11,7 +11,7 @@ std::vector<bool> backward_values(const Program& program) {
   for (Id id = 0; id < program.values.size(); ++id) {
     const Value& v = program.values[id];
     if (v.constant) continue;
-    // What may throw goes before all that overwrites: as early as its inputs let it.
+    // Ops that may throw run before all in-place updates: as early as their inputs allow.
     const bool waits = v.in_reverse && (v.operation == nullptr || !v.operation->throws);
     in_backward[id] =
         waits || std::ranges::any_of(needs_of(program, id), [&](Id need) { return in_backward[need]; });
@@ -19,10 +19,10 @@ std::vector<bool> backward_values(const Program& program) {
   return in_backward;
 }
 
-// The live values in an order in which the reverse pass soon lets go of what it has read: backwards through
-// the forward pass, so that first comes what can do without the earlier values of that; and of the inputs of
-// a value the one first that takes the longest way. What could be written in place of an input waits for the
-// other readers of that.
+// Orders the live values so that the reverse pass frees forward values early: a value of the reverse pass
+// that reads only late values of the forward pass comes before a value that reads earlier ones; and of a
+// value's inputs the input with the longest path behind it comes first. An output that may be written over an
+// input of the program waits for the other readers of this input.
 Program order(Program program, const Passes& passes) {
   if (!passes.order || std::ranges::none_of(program.values, &Value::in_reverse)) return program;
   const std::size_t count = program.values.size();
@@ -43,7 +43,7 @@ Program order(Program program, const Passes& passes) {
       if (buffer < program.input_count && program.is_computed(id)) readers[buffer].push_back(id);
     }
   }
-  std::vector<Id> effect_before(count, no_id);  // the one with effects that an op with effects comes after
+  std::vector<Id> effect_before(count, no_id);  // by op with effects: the op with effects before it
   for (Id id = 0, last = no_id; id < count; ++id) {
     if (program.is_computed(id) && !program.values[id].operation->pure)
       effect_before[id] = std::exchange(last, id);
@@ -64,9 +64,9 @@ Program order(Program program, const Passes& passes) {
     return all;
   };
   std::vector<Id> reaches(count,
-                          no_id);  // the first value of the forward pass that a backward one depends on
+                          no_id);  // by backward value: the earliest forward value it depends on
   std::vector<Id> roots;
-  // What may throw comes first, so that updates behind it can be done in place.
+  // Ops that may throw come first, so that updates behind them can be done in place.
   for (Id id = 0; id < count; ++id) {
     if (live[id] && !in_backward[id] && program.is_computed(id) && program.values[id].operation->throws)
       roots.push_back(id);

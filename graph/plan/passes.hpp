@@ -5,10 +5,10 @@ namespace gradweave {
 
 /// The passes of the planner, which can be switched off one by one: results stay the same.
 struct Passes {
-  bool simplify = true;  ///< equal nodes once, constants at planning time, nothing for x * 1 and x + 0
-  bool order = true;     ///< the reverse pass goes back through the forward pass and lets go as it goes
-  bool fuse = true;      ///< elementwise ops run with what they follow, block by block
-  bool reuse = true;     ///< memory is used again once nobody reads it, and updates are done in place
+  bool simplify = true;  ///< equal nodes once, constants at planning time, x for x * 1 and x + 0
+  bool order = true;     ///< the reverse pass goes back through the forward pass and frees values on the way
+  bool fuse = true;      ///< elementwise ops run with the ops that they follow, block by block
+  bool reuse = true;     ///< memory is used again after its last reader, and updates are done in place
   bool cache = true;     ///< the plan is kept for other graphs of the same structure
   friend bool operator==(const Passes&, const Passes&) = default;
 };

@@ -42,14 +42,14 @@ class Plan::Machine {
     executables_.reserve(steps.size());
     for (const Step& step : steps) add(step);
     connect();
-    // From where on nothing may throw, and what that may take meanwhile.
+    // The first step behind all steps that may throw, and the memory that the kernels from there on may take.
     for (checked_from_ = steps.size(); checked_from_ > 0 && !may_throw(steps[checked_from_ - 1]);
          --checked_from_)
       workspace_ = std::max(workspace_, executables_[checked_from_ - 1].workspace());
     static_cast<void>(get_num_threads());  // here, where what the environment says may be refused
   }
 
-  /// Of its kernels behind all that may throw.
+  /// Bytes that a kernel behind all steps that may throw takes for itself, at most, in each thread.
   std::size_t workspace() const { return workspace_; }
 
   void set_address(Id buffer, std::byte* address) {
@@ -179,6 +179,14 @@ class Plan::Machine {
     }
     e.to_panel = is_scratch(id);
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
+    if (v.layout != no_id) {
+      const OutputLayout& layout = program_.layouts[v.layout];
+      for (const Spec& spec : layout.specs) e.outputs.push_back({nullptr, spec.dtype, spec.shape, {}});
+      for (std::size_t k = 0; k < e.outputs.size(); ++k) {
+        if (layout.offsets[k] == OutputLayout::absent) continue;
+        uses_.push_back({id, static_cast<Index>(layout.offsets[k]), &e.outputs[k].data});
+      }
+    }
     const Index size = e.output.size();
     if (e.lead->run_rows == nullptr || size == 0) return;
     e.width = e.lead->row_width(e.attributes, e.output, e.inputs);
@@ -334,7 +342,7 @@ class Plan::Machine {
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
   std::size_t scratch_bytes_ = 0;
-  std::size_t checked_from_ = 0;  // the step
+  std::size_t checked_from_ = 0;  // the first step behind all that may throw
   std::size_t workspace_ = 0;
   Id running_ = no_id;
   // While it is being built.
@@ -389,7 +397,7 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
       machine_->set_address(output.value, storages_.back()->data);
     }
   }
-  // What says "out of memory" from here on asks for all that no output keeps.
+  // No value is to be blamed for the memory of all values that are no outputs.
   machine_->set_running(no_id);
   const Scratch arena(placement_.arena_bytes);
   if (overwrites && !set_aside(machine_->workspace()))

@@ -1,4 +1,4 @@
-// What was made for graphs of some structure, found again by other graphs of the same structure.
+// PlanCache: objects made for graphs of one structure, found again for other graphs of the same structure.
 #pragma once
 #include <cstdint>
 #include <list>
@@ -17,8 +17,8 @@ namespace detail {
 extern constinit thread_local CacheStatistics cache_totals;
 }  // namespace detail
 
-/// Keeps the latest used, as many as together have at most `capacity` nodes; a larger one is not kept. A `T`
-/// is made from a pending and its structure, to which it may refer.
+/// Keeps the latest used objects, as many as together have at most `capacity` nodes; an object for a larger
+/// graph is not kept. A `T` is made from a pending graph and its key, and may refer to the key.
 template <class T>
 class PlanCache {
  public:
@@ -34,8 +34,8 @@ class PlanCache {
     nodes_ = 0;
   }
 
-  /// What was made for a graph of this structure; null if there is nothing. Stays valid while the caller
-  /// holds it.
+  /// The object made for a graph of this structure, or null. The object stays valid while the caller holds
+  /// the pointer.
   std::shared_ptr<T> find(const PendingGraph& pending) {
     const auto [first, last] = by_hash_.equal_range(pending.hash);
     for (auto at = first; at != last; ++at) {
@@ -48,11 +48,11 @@ class PlanCache {
     return nullptr;
   }
 
-  /// Makes a T of `pending`, its structure and `arguments`, to be found again if asked for.
+  /// Makes a T of `pending`, its key and `arguments`; `find` finds the object again if `keep` says so.
   template <class... Arguments>
   std::shared_ptr<T> make(const PendingGraph& pending, Keep keep, Arguments&&... arguments) {
     auto content = std::make_shared<Content>(pending, std::forward<Arguments>(arguments)...);
-    constexpr std::size_t worth = 16;  // nodes, of what a T takes however small the graph is
+    constexpr std::size_t worth = 16;  // nodes, for the memory that a T takes however small the graph is
     const std::size_t nodes = pending.nodes.size() + worth;
     if (keep == Keep::yes && nodes <= capacity_) {
       entries_.push_front({content, nodes, pending.hash});

@@ -8,6 +8,7 @@
 
 #include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/operation.hpp>
+#include <gradweave/graph/outputs.hpp>
 #include <gradweave/graph/plan/passes.hpp>
 #include <gradweave/graph/plan/pending_graph.hpp>
 
@@ -27,7 +28,8 @@ struct Value {
   std::uint32_t first_stride = no_id;  ///< none: row-major
   Id buffer = no_id;                   ///< the value in whose memory it lies: itself unless it is a view
   Index offset = 0;                    ///< from the beginning of that memory, in bytes
-  std::uint32_t node = no_id;          ///< of the pending: where its errors come from
+  std::uint32_t layout = no_id;        ///< of several outputs: which of the program's layouts
+  std::uint32_t node = no_id;          ///< of the pending graph: where its errors come from
   std::uint8_t rank = 0;
   DType dtype = DType::float32;
   bool in_reverse = false;      ///< of a node of the reverse pass
@@ -40,8 +42,9 @@ struct Value {
 
 class Program {
  public:
-  std::vector<Value> values;  ///< the inputs, then what is computed, inputs before their users
-  std::vector<Id> outputs;    ///< the values of the pending's held nodes
+  std::vector<Value> values;          ///< the inputs, then what is computed, inputs before their users
+  std::vector<OutputLayout> layouts;  ///< of values with several outputs
+  std::vector<Id> outputs;            ///< the values of the pending's held nodes
   std::size_t input_count = 0;
   std::size_t node_count = 0;        ///< of the pending
   std::size_t constants_folded = 0;  ///< values that were computed while planning
@@ -64,7 +67,8 @@ class Program {
   }
   /// The same elements in the same order as the whole buffer it lies in.
   bool is_whole(const Value& v) const {
-    return row_major(v) && v.offset == 0 && bytes_of(v) == bytes_of(values[v.buffer]);
+    const Value& buffer = values[v.buffer];
+    return row_major(v) && v.offset == 0 && v.dtype == buffer.dtype && bytes_of(v) == bytes_of(buffer);
   }
 
  private:

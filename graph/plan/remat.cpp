@@ -1,7 +1,7 @@
-// Rematerialization: which values of the forward pass the reverse pass finds in memory, and which it computes
-// again just before their first reader there. What to keep is a minimum cut between what is there anyway and
-// what the reverse pass reads; how much may be computed again at all is tried out, from little to much, until
-// the plan that comes of it stays within the budget.
+// Rematerialization: which values of the forward pass are kept in memory for the reverse pass, and which are
+// computed again just before their first reader there. The values to keep are a minimum cut between the
+// values that are in memory anyway and those that the reverse pass reads. Which values may be computed again
+// at all is tried out, from few to many, until the plan stays within the budget.
 #include <algorithm>
 #include <numeric>
 
@@ -19,11 +19,11 @@ namespace gradweave {
 
 namespace {
 
-// Capacities and the like, in bytes.
+// Capacities and sizes, in bytes.
 using Bytes = std::int64_t;
 constexpr Bytes unbounded = std::numeric_limits<Bytes>::max() / 4;
 
-// A network in which a minimum cut is looked for; vertices 0 and 1 are its source and sink.
+// A flow network, for its minimum cut; vertices 0 and 1 are its source and sink.
 class Network {
  public:
   explicit Network(std::size_t vertices) : graph_(vertices) {}
@@ -36,7 +36,8 @@ class Network {
     boost::put(boost::edge_reverse, graph_, back, there);
   }
   void cut() { boost::boykov_kolmogorov_max_flow(graph_, 0, 1); }
-  /// After the cut. Of all minimum cuts it is the one next to the sink.
+  /// Whether a vertex is behind the cut; call `cut` before. Of all minimum cuts the one next to the sink
+  /// counts.
   bool on_sink_side(std::size_t vertex) const {
     return boost::get(boost::vertex_color, graph_, vertex) == boost::white_color;
   }
@@ -76,18 +77,19 @@ class Search {
   }
 
  private:
-  // Once, for whatever needs it; or what no kernel is needed for a second time, where otherwise it would wait
-  // for the reverse pass together with its inputs.
+  // `once`: a value is computed again at its first backward reader and kept for the other readers.
+  // `per_reader`: a cheap elementwise value is computed again for each reader, so that its inputs need not
+  // stay in memory between readers.
   enum class Again : std::uint8_t { once, per_reader };
-  // What may be computed again, besides checkpoints: up to `any_until` everything but what leads from one
-  // stretch of the network to the next, and up to `cheap_until` what no kernel is needed for.
+  // The values that may be computed again, besides checkpointed ones: before `any_until` all values but those
+  // that a later stretch of the network reads, and before `cheap_until` the elementwise ones.
   struct Allowed {
     Id any_until = 0;
     Id cheap_until = 0;
     Again again = Again::once;
   };
 
-  // Keeps it if it is better; true if it stays within the budget.
+  // Keeps the candidate if it needs less memory; true if the candidate stays within the budget.
   bool take(Program candidate) {
     const std::size_t bytes = assign_memory(candidate, fuse(candidate, passes_), passes_).arena_bytes;
     const bool fits = bytes <= budget_;
@@ -98,7 +100,7 @@ class Search {
     return fits;
   }
 
-  // If the budget can be met with all of the values up to `most`, finds out how few will do.
+  // If the budget can be met with all values before `most`, finds out how few values suffice.
   bool try_until(Id most, const auto& allowed) {
     if (!take(with(allowed(most)))) return false;
     for (Id too_few = 0; most - too_few > 1;) {
@@ -108,7 +110,7 @@ class Search {
     return true;
   }
 
-  // Stretches of 2, 3, 4, ..., 10, 12, ... kernels. The last one is kept: the reverse pass begins with it.
+  // Stretches of 2, 3, 4, ..., 10, 12, ... kernels. The last stretch is kept: the reverse pass begins there.
   bool try_stretches(Again again) {
     const auto end = static_cast<Id>(program_.values.size());
     for (std::size_t length = 2; length < leads_.size(); length += std::max<std::size_t>(1, length / 5)) {
@@ -123,7 +125,7 @@ class Search {
     return false;
   }
 
-  // Between two kernels, the place over which the forward pass carries least.
+  // Between two kernels, the position across which the forward pass carries the fewest bytes.
   Id narrowest(Id first, Id last) const {
     Id best = last;
     for (Id at = last; at >= first; --at) {
@@ -172,7 +174,7 @@ class Search {
   }
   Bytes bytes_of(Id id) const { return static_cast<Bytes>(program_.bytes_of(program_.values[id])); }
 
-  // The values that are computed again: those beyond the cut.
+  // By value: whether the value is computed again, since it is behind the cut.
   std::vector<bool> chosen(const Allowed& allowed) const {
     const auto count = static_cast<Id>(program_.values.size());
     const auto before = [](Id id) { return std::size_t{2} * id + 2; };
@@ -203,7 +205,7 @@ class Search {
   Program with(const Allowed& allowed) const {
     const std::vector<bool> again = chosen(allowed);
     std::vector<bool> on_the_way(program_.values.size(),
-                                 false);  // so far only other such values have read it
+                                 false);  // only rematerialized values have read the value so far
     Rewriting result(program_);
     for (auto id = static_cast<Id>(program_.input_count); id < program_.values.size(); ++id) {
       if (in_backward_[id]) {
@@ -234,11 +236,11 @@ class Search {
   const Passes& passes_;
   Program best_;
   std::size_t best_bytes_ = std::numeric_limits<std::size_t>::max();
-  // By value: whether the forward pass does not need it, it takes no memory of the arena, the reverse pass
-  // reads it, and it is needed by a later stretch.
+  // By value: whether the value is not a part of the forward pass; takes no memory of the arena; is read by
+  // the reverse pass; is read by a later stretch.
   std::vector<bool> in_backward_, free_, needed_in_backward_, stretched_;
   std::vector<Id> last_forward_reader_;  // by buffer
-  std::vector<Bytes> carried_;           // by place: what is computed before it and read from there on
+  std::vector<Bytes> carried_;           // by position: bytes computed before and read from there on
   std::vector<Id> leads_;                // of the forward pass
 };
 

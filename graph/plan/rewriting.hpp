@@ -1,4 +1,4 @@
-// Writing a program anew: what the passes between `lower` and `fuse` share.
+// Writing a program anew, for the passes between `lower` and `fuse`.
 #pragma once
 #include <vector>
 
@@ -15,15 +15,17 @@ class Rewriting {
     to_.node_count = from.node_count;
     to_.constants_folded = from.constants_folded;
     to_.sizes_ = from.sizes_;
+    to_.layouts = from.layouts;
     for (Id id = 0; id < from.input_count; ++id) {
       first_[id] = id;
       to_.values.push_back(from.values[id]);
     }
   }
 
-  /// Adds the value, which reads what was computed again where there is such, if it belongs to the backward
-  /// phase itself.
+  /// Adds a value. A value of the backward phase reads the rematerialized copy of an input where there is
+  /// one.
   void add(Id id, bool in_backward) { first_[id] = append(id, in_backward); }
+  /// Adds a rematerialized copy of a value, in the backward phase.
   void add_again(Id id) {
     again_[id] = append(id, true);
     to_.values.back().rematerialized = true;
@@ -59,7 +61,7 @@ class Rewriting {
 
 using Ids = std::vector<Id>;
 
-// What must be there before a value: its inputs and, for a view, its buffer.
+// The values that must be computed before a value: its inputs and, for a view, its buffer.
 inline Ids needs_of(const Program& program, Id id) {
   const Value& v = program.values[id];
   Ids needs;
@@ -71,10 +73,11 @@ inline Ids needs_of(const Program& program, Id id) {
   return needs;
 }
 
-// What belongs to the reverse pass or comes after it.
+// By value: whether the value belongs to the backward phase: built by the reverse pass, unless its op may
+// throw, or dependent on such a value.
 std::vector<bool> backward_values(const Program& program);
 
-// Calls `add` for `root` and what it needs, needs first, but not for what is `done`.
+// Calls `add` for `root` and, before, for the values it needs, except values that are `done`.
 inline void add_with_needs(Id root, const auto& needs, const auto& done, const auto& add) {
   struct Frame {
     Id id;

@@ -1,4 +1,4 @@
-// One elementwise op on its own: its kernel, and a run of it over whole arrays, for what is computed while
+// One elementwise op on its own: its kernel, and a run over whole arrays, for values that are computed while
 // planning.
 #pragma once
 #include <span>
@@ -7,7 +7,7 @@
 
 namespace gradweave {
 
-/// The kernel for inputs of these dtypes: it is the first one without a fixed dtype that decides.
+/// The kernel for inputs of these dtypes: the first input without a fixed dtype decides.
 const BlockKernel& block_kernel(const Operation& op, std::span<const ArrayView> inputs);
 
 /// Runs an elementwise op over the row-major `y`; the inputs have y's shape or broadcast to it.

@@ -6,7 +6,7 @@
 namespace gradweave {
 namespace {
 
-// What the step leaves with values.
+// The nodes that have values after the step.
 std::vector<Tensor> held_by(const PendingGraph& pending) {
   std::vector<Tensor> held;
   held.reserve(pending.held.size());
@@ -46,10 +46,10 @@ void Session::run(const Step& step, const Build& build) {
   std::shared_ptr<StepProgram> program = programs_->cache.find(pending);
   if (!program) {
     const std::uint64_t looks = looks_of_thread();
-    // Gone before the run, so that parameters have no other owners then.
+    // These handles are gone before the run, so that nobody else refers to the parameters' storage then.
     std::vector<StateSlot> slots = build();
     const bool looked = looks_of_thread() != looks;
-    if (looked) take(step);  // values that are there now are read, not computed
+    if (looked) take(step);  // nodes that `build` evaluated are inputs now
     const std::vector<Tensor> results = held_by(pending);
     program = programs_->cache.make(pending, looked ? Keep::no : Keep::yes, results, slots);
   }
@@ -58,7 +58,7 @@ void Session::run(const Step& step, const Build& build) {
   for (std::size_t i = 0; i < pending.held.size(); ++i)
     program->captured.give_result(i, *pending.nodes[pending.held[i]]);
   program->captured.finish();
-  // Inputs first: what a node lets go of has had its turn.
+  // Inputs come first: a node that is freed by its user has released its own history before.
   for (Node* node : pending.nodes) {
     if (node->evaluated()) node->release_history();
   }

@@ -1,5 +1,5 @@
-// Session: steps that begin with a graph that somebody has built, evaluate it and move slots, as one program
-// each, kept by the structure of that graph. What optimizers are built on.
+// Session: steps that evaluate a graph which somebody has built and move slots, each step as one captured
+// program. Programs are kept by the structure of the graph. Optimizers are built on sessions.
 #pragma once
 #include <functional>
 #include <memory>
@@ -16,14 +16,14 @@ struct Node;
 
 class Session {
  public:
-  /// What tells one step's program from another's, beside the structure of what the roots need.
+  /// A step's program is found by the structure of the graph behind the roots and by these.
   struct Step {
     std::span<const Tensor> roots;
-    std::span<const Node* const> leaves;          ///< by their places in the graph: what the program moves
+    std::span<const Node* const> leaves;     ///< by their places in the graph: what the program moves
     std::span<const std::uint64_t> variant;  ///< what else `build` depends on
   };
-  /// What moves, as a graph over the roots: any function without arguments. It may look at values, but then
-  /// it is called at every step.
+  /// Builds the slots' next tensors, as a graph over the roots: any function without arguments. A function
+  /// that looks at values is called at every step, since its program is not kept.
   class Build {
    public:
     template <class F>
@@ -43,8 +43,8 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Afterwards whatever the roots need and somebody holds has values and no history. If anything throws, all
-  /// is as it was.
+  /// Runs the step. Afterwards all nodes behind the roots that somebody holds have values and no history. If
+  /// anything throws, slots and nodes are as before.
   void run(const Step& step, const Build& build);
   /// Shows the program that `run` would run now.
   void explain(const Step& step, const Build& build, const std::function<void(const Plan&)>& show);
@@ -55,10 +55,10 @@ class Session {
   std::unique_ptr<Programs> programs_;
 };
 
-/// How often this thread has asked for values: what is kept to be run again is not to depend on what was
-/// seen.
+/// How often this thread has asked for values. A program is kept for later steps only if the thread asked for
+/// none while the program was built.
 std::uint64_t looks_of_thread();
-/// One more, at what is no tensor.
+/// Counts one more look, at a number that changes from step to step and is no tensor.
 void note_look();
 
 }  // namespace gradweave

@@ -27,7 +27,7 @@ std::size_t StepRunner::workspace() const {
 
 namespace {
 
-// The size of nearly equal pieces of at most `most`, of which each thread gets as few as can be.
+// The size of nearly equal pieces of at most `most`, so that each thread gets as few pieces as possible.
 Index even_piece(Index length, Index most, Index threads) {
   const Index rounds = (length - 1) / most / threads + 1;
   return (length - 1) / (rounds * threads) + 1;
@@ -45,6 +45,7 @@ void StepRunner::share_out(Index length, Index piece, const F& f) {
 }
 
 void StepRunner::run(std::byte* scratch) {
+  if (lead != nullptr && lead->run_outputs != nullptr) return lead->run_outputs(attributes, outputs, inputs);
   if (lead != nullptr && lead->run_rows == nullptr) return lead->run(attributes, output, inputs);
   if (joining != nullptr) return run_joined(scratch);
   const Index length = lead != nullptr ? rows : count, sharing = threads();
@@ -61,8 +62,8 @@ void StepRunner::run(std::byte* scratch) {
   }
 }
 
-// Every thread joins what it computes, piece by piece; the pieces are joined in their order. The rows of a
-// lead are joined by one.
+// A step that ends in a reduction to one element. Every thread reduces the pieces that it computes; the
+// pieces' states are then appended in order. One thread alone reduces the rows of a lead.
 void StepRunner::run_joined(std::byte* scratch) {
   const Index length = lead != nullptr ? rows : count, sharing = lead != nullptr ? 1 : threads();
   const Index piece = sharing > 1 ? part : length;
@@ -83,7 +84,8 @@ void StepRunner::run_joined(std::byte* scratch) {
   joining->finish(state(0), joined);
 }
 
-// RowRange of the lead and what follows them; without a lead, elements.
+// Rows [begin, end) of the lead and the members over them; without a lead, elements [begin, end) of the
+// members.
 void StepRunner::run_part(Index begin, Index end, std::byte* scratch, void* state) {
   if (lead == nullptr) return blocks.run(begin, end, scratch, state);
   if (outer) return blocks.run(begin * width, end * width, scratch, state);
@@ -93,7 +95,7 @@ void StepRunner::run_part(Index begin, Index end, std::byte* scratch, void* stat
   if (!blocks.empty()) blocks.run(begin * width, end * width, scratch, state);
 }
 
-// Columns of all rows of the lead, and what follows them.
+// Columns [begin, end) of all rows of the lead, and the members over them.
 void StepRunner::run_columns(Index begin, Index end, std::byte* scratch) {
   const Index columns = end - begin;
   const auto element = static_cast<Index>(size_of(output.dtype));

@@ -1,5 +1,4 @@
-// StepRunner: one step of a plan with all its addresses, ready to run; and how its work is shared out to
-// threads.
+// StepRunner: one step of a plan with all its addresses, ready to run; and how threads share out its work.
 #pragma once
 #include <vector>
 
@@ -10,26 +9,28 @@
 namespace gradweave {
 
 struct StepRunner {
-  Id first = no_id;                 ///< what it computes, or some of it
+  Id first = no_id;                 ///< one of the values that the step computes
   const Operation* lead = nullptr;  ///< a kernel, or none
   const void* attributes = nullptr;
   ArrayView output;
   std::vector<ArrayView> inputs;
+  std::vector<ArrayView> outputs;  ///< of a lead with several
   // Of a lead that computes rows.
   Index rows = 0;
   Index width = 0;
-  Index part = 0;         ///< of the rows, or of the elements if there is no lead
-  Index column_tile = 0;  ///< what threads share out instead of the rows, if not 0
-  Index worth = 0;        ///< how many threads
-  bool to_panel = false;  ///< its rows are nowhere as a whole
-  bool outer = false;     ///< nor anywhere: what follows multiplies out itself
-  // What follows, over so many elements.
+  Index part = 0;         ///< rows computed at a time; elements if there is no lead
+  Index column_tile = 0;  ///< if not 0, threads share out columns instead of rows, in multiples of this many
+  Index worth = 0;        ///< the most threads that the step's work is worth
+  bool to_panel = false;  ///< the lead's rows go to a per-thread panel, not to memory of their own
+  bool outer = false;     ///< an outer product that is never computed: members multiply row by factor
+  // The members, over `count` elements.
   Index count = 0;
   FusedLoop blocks;
   const ReductionKernel* joining = nullptr;  ///< of the reduction at the end
-  void* joined = nullptr;                    ///< its result
+  void* joined = nullptr;                    ///< the reduction's result
 
-  /// Part by part, in one thread or in as many as it is worth: what a part computes has the same bits in any.
+  /// Runs the step part by part, on one thread or on as many as the work is worth. A part's results have the
+  /// same bits on any thread.
   void run(std::byte* scratch);
   /// What it takes from `allocate_block` while it runs, at most, in each thread.
   std::size_t workspace() const;

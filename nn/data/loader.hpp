@@ -1,4 +1,9 @@
 // Data sets and how a training loop walks through them: the four-file layout of MNIST, and shuffled batches.
+//
+// A common beginner's error: `*loader.begin()` to look at one batch. Every `begin()` starts another epoch,
+// with another order, and every `*` copies the batch anew. And the last batch of an epoch may be smaller than
+// the others: a mean over batches is then not the mean over examples, and a compiled step has a second
+// program; `.drop_last = true` leaves this batch out.
 #pragma once
 #include <cstdint>
 #include <iterator>

@@ -11,6 +11,7 @@
 
 #include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/graph/outputs.hpp>
 #include <gradweave/nn/losses.hpp>
 #include <gradweave/ops/ops.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
@@ -158,13 +159,50 @@ Tensor mutant_vjp(const void* attributes, std::size_t i, const Tensor& g, std::s
   return term;
 }
 
+// The same of a rule for all inputs at once.
+void mutant_pull_back(const void* attributes, Pullback& p) {
+  today.op->pull_back(attributes, p);
+  const auto change = [&](std::size_t i, Tensor t) {
+    today.changed = true;
+    p.give(i, std::move(t));
+  };
+  for (std::size_t i = 0; i < p.input_count(); ++i) {
+    const Tensor term = p.given(i);
+    if (term.is_empty()) continue;
+    switch (today.mutation) {
+      case Mutation::scaled:
+        change(i, term * 1.01);
+        break;
+      case Mutation::flipped:
+        change(i, -term);
+        break;
+      case Mutation::zero:
+        change(i, {});
+        break;
+      case Mutation::shifted:
+        change(i, term + 0.001);
+        break;
+      case Mutation::dropped:
+        if (i > 0 && i + 1 == p.input_count()) change(i, {});
+        break;
+      case Mutation::transposed:
+        if (term.rank() >= 2 && term.size(-1) == term.size(-2) && term.size(-1) > 1)
+          change(i, transpose(term));
+        break;
+      case Mutation::frozen:
+        break;
+    }
+  }
+}
+
 TEST_CASE("the checker notices every mutation of every op's derivative", "[ops]") {
   int mutants = 0, noticed = 0;
   for (const Operation* op : all_operations()) {
-    if (op->vjp == nullptr) continue;
+    if (op->vjp == nullptr && op->pull_back == nullptr) continue;
     for (const Mutation mutation : mutations) {
       Operation mutant = *op;
-      mutant.vjp = mutant_vjp;
+      if (op->vjp != nullptr) mutant.vjp = mutant_vjp;
+      if (op->pull_back != nullptr) mutant.pull_back = mutant_pull_back;
       today = {op, mutation, has_second_derivative(*op)};
       const GradcheckReport report = check_operation(*op, {}, &mutant);
       if (!today.changed) {  // the same rule, for this op
