@@ -21,30 +21,28 @@
 //   condition) a dtype of their own, `scalar_inputs` says how many of the last ones are always single
 //   elements (such as a learning rate), which then stay in a register. `scaled` is the number of an input
 //   that may come as a row of an outer product, see below, without being computed first.
-// - view: infer(Spec) and view(const ArrayView& x, ArrayView& y, std::span<Index> strides) moves no data. It
-// may
-//   advance y.data and must fill the strides; false means "not without a copy", and x comes again row-major.
+// - view: infer(Spec) and view(const ArrayView& x, ArrayView& y, std::span<Index> strides) moves no data.
+//   It may advance y.data and must fill the strides; false means "not without a copy", and x comes again
+//   row-major.
 // - kernel: infer(Spec...) and forward(const ArrayView& y, const ArrayView& x...), anything else, on
-// row-major arrays.
+//   row-major arrays.
 // - rows: the same, but forward(const RowRange& rows, const ArrayView& y, const ArrayView& x...): a kernel
-// whose output
-//   is a matrix of independent rows. It computes those that it is asked for, the same bits whichever they
-//   are; threads and fusion come from that. Of y it reads shape and dtype only. Where the defaults do not
-//   fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in ns, that of
-//   writing it; row_tile(y, x...), how many to compute at a time so that what uses them finds them in the
-//   cache, 256 KiB. With column_tile(y, x...) threads may share out the columns of all rows, see RowRange.
-//   outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take its rows
-//   as multiples of b.
+//   whose output is a matrix of independent rows. It computes those that it is asked for, the same bits
+//   whichever they are; threads and fusion come from that. Of y it reads shape and dtype only. Where the
+//   defaults do not fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in
+//   ns, that of writing it; row_tile(y, x...), how many to compute at a time so that what uses them finds
+//   them in the cache, 256 KiB. With column_tile(y, x...) threads may share out the columns of all rows, see
+//   RowRange. outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take
+//   its rows as multiples of b.
+// - several outputs: infer returns Specs, one for each output, and forward(Outputs y, const ArrayView& x...)
+//   fills those that have data. `apply_outputs` gives them as tensors of their own.
 //
-// forward that is noexcept, or a member `throws = false`, says that the op takes all values as they come: an
-// optimizer may then update in place before it runs. Without it an op in a reverse pass costs memory, since
-// nothing is overwritten before what may throw. What such a kernel takes from `allocate_block` (Recycled), if
-// it is more than its inputs and 1 MiB, workspace(y, x...) says, in bytes. `pure = false` says that it has
-// effects (Operation::pure).
-//
-// - several outputs: infer returns Specs, one for each, and forward(Outputs y, const ArrayView& x...) fills
-// those
-//   that have data. `apply_outputs` gives them as tensors of their own.
+// An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the kernel takes
+// all values as they come: an optimizer may then update in place before it runs. Without it an op in a
+// reverse pass costs memory, since nothing is overwritten before what may throw. `pure = false` says that the
+// op has effects (Operation::pure). What a kernel that does not throw takes from `allocate_block` (Recycled)
+// is set aside before anything is overwritten: beyond its inputs and 1 MiB, workspace(y, x...) says how many
+// bytes that is.
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all cotangents and
@@ -52,8 +50,9 @@
 // true` makes asking for its derivative an error, `stops_gradient = true` makes its result data; a result
 // that is not floating needs neither. A static sum_of(terms) may give the sum of several results of the op in
 // a shorter way, or empty. A member `identity` is the number that, as one of two inputs, leaves the other as
-// it is. flops(y, x...) says how many floating-point operations it takes, as a double, for reports
-// (explain.hpp): by default one for each element of an elementwise op's output, and of a kernel's inputs.
+// it is. flops(y, x...) says how many floating-point operations the op takes, as a double, for reports
+// (report/explain.hpp): by default one for each element of an elementwise op's output, and of a kernel's
+// inputs.
 #pragma once
 #include <algorithm>
 #include <tuple>
