@@ -31,6 +31,7 @@ struct Verdict {
 // Bytes in use, without what the plans of this thread keep for its next evaluation.
 std::size_t in_use() {
   clear_plan_cache();
+  release_cached_memory();  // and scratch memory
   return memory_use().now;
 }
 

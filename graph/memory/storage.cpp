@@ -199,13 +199,8 @@ struct ScratchBlocks {
   void trim() {
     for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
   }
-  // Bytes that the allocator counts for the block.
-  static std::size_t counted(const Block& block) {
-    return reserve.holds(block.data) ? 0 : SizeClass(block.bytes).bytes;
-  }
   static void give_back(Block& unused) {
     if (unused.data == nullptr) return;
-    pool.count(counted(unused));
     ASAN_UNPOISON_MEMORY_REGION(unused.data, unused.bytes);
     free_block(unused.data, unused.bytes);
     unused = {};
@@ -329,9 +324,7 @@ Scratch::Scratch(std::size_t bytes) {
     constexpr std::size_t least = 4096;
     const std::size_t rounded = std::max(bytes, least);
     block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
-    pool.count_back(ScratchBlocks::counted(block));
   }
-  pool.count(block.bytes);
   ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   ++scratch_blocks.depth;
   data_ = block.data;
@@ -339,7 +332,6 @@ Scratch::Scratch(std::size_t bytes) {
 Scratch::~Scratch() {
   const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
-  pool.count_back(block.bytes);
   if (pool.ended || reserve.holds(block.data)) scratch_blocks.trim();
 }
 

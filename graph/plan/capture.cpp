@@ -34,7 +34,12 @@ const Tensor& Capture::read(Tensor& place, StepLock* lock) {
   StateSlot& slot = slot_of(place);
   slot.lock = lock;
   if (!slot.next.is_empty()) return slot.next;
-  if (slot.now.is_empty()) slot.now = placeholder(place);
+  if (slot.now.is_empty()) {
+    if (lock != nullptr) lock->lock();  // another thread may be moving the parameter
+    const Tensor now = place;
+    if (lock != nullptr) lock->unlock();
+    slot.now = placeholder(now);
+  }
   return slot.now;
 }
 bool Capture::is_updated(const Tensor& place) const {

@@ -156,8 +156,11 @@ void CapturedProgram::commit() noexcept {
 }
 
 bool CapturedProgram::fits_slots() const {
-  return std::ranges::all_of(
-      shared_, [&](std::uint32_t i) { return slots_[i].tensor->node()->tracked == slots_[i].was_variable; });
+  return std::ranges::all_of(shared_, [&](std::uint32_t i) {
+    const State& slot = slots_[i];
+    const Locks lock({&slot.lock, 1});
+    return slot.tensor->node()->tracked == slot.was_variable;
+  });
 }
 
 // The error names the first of several equal nodes, and the first of several graphs of one structure.

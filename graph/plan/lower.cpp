@@ -1,5 +1,5 @@
-// From a pending to a program: every value gets its layout, views become offsets and strides, what is known
-// already is computed here and what is the same twice is kept once.
+// From a pending graph to a program: every value gets its layout, views become offsets and strides, what is
+// known already is computed here and what is the same twice is kept once.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -321,7 +321,7 @@ class Lowering {
   std::uint32_t node_ = no_id;  // which is being added
   Seen seen_;
   std::unordered_map<std::uint32_t, std::vector<bool>> wanted_;  // by node with several outputs
-  std::vector<Id> ids_;                                          // of the pending's nodes
+  std::vector<Id> ids_;                                          // of the pending graph's nodes
 };
 
 Program lower(const PendingGraph& pending, const GraphKey& structure, const Passes& passes) {

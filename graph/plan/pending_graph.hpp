@@ -29,7 +29,8 @@ class PendingGraph {
   std::vector<std::uint64_t> key;  ///< all of the structure but the edges and the attributes of the ops
   std::uint64_t hash = 0;          ///< of the key, the edges and the attributes
 
-  /// Takes the pending of what `roots` need. The nodes' `index` is their number until the next traversal.
+  /// Takes the pending graph of what `roots` need. The nodes' `index` is their number until the next
+  /// traversal.
   void take(std::span<const Tensor> roots, Extent extent = Extent::pending);
   /// The same of these nodes alone, inputs before their users; what else they read has values.
   void take(std::span<Node* const> some);
@@ -57,7 +58,8 @@ class PendingGraph {
   std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
 };
 
-/// What a pending is recognised by: its key, its edges and the attributes of its ops, in memory of its own.
+/// What a pending graph is recognised by: its key, its edges and the attributes of its ops, in memory of its
+/// own.
 class GraphKey {
  public:
   explicit GraphKey(const PendingGraph& pending);

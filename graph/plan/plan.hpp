@@ -31,8 +31,8 @@ class StepObserver {
 
 class Plan {
  public:
-  /// Plans what the pending holds, whose structure outlives the plan, with the passes of this thread. Throws
-  /// what an op throws whose result is known while planning.
+  /// Plans what the pending graph holds, whose structure outlives the plan, with the passes of this thread.
+  /// Throws what an op throws whose result is known while planning.
   Plan(const PendingGraph& pending, const GraphKey& structure);
   Plan(const Plan&) = delete;  // its machine points into it
   Plan& operator=(const Plan&) = delete;

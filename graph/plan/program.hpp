@@ -1,4 +1,4 @@
-// Program: what one evaluation computes, as plain data. `lower` makes it from a pending of the graph,
+// Program: what one evaluation computes, as plain data. `lower` makes it from a pending graph of the graph,
 // `remat` trades memory for time, `fuse` puts it into steps, `place` decides where everything lies; a Plan
 // (plan.hpp) is the result, ready to run.
 #pragma once
@@ -44,9 +44,9 @@ class Program {
  public:
   std::vector<Value> values;          ///< the inputs, then what is computed, inputs before their users
   std::vector<OutputLayout> layouts;  ///< of values with several outputs
-  std::vector<Id> outputs;            ///< the values of the pending's held nodes
+  std::vector<Id> outputs;            ///< the values of the pending graph's held nodes
   std::size_t input_count = 0;
-  std::size_t node_count = 0;        ///< of the pending
+  std::size_t node_count = 0;        ///< of the pending graph
   std::size_t constants_folded = 0;  ///< values that were computed while planning
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
@@ -90,7 +90,7 @@ struct Step {
 /// leaves.
 Index rows_to_join(const ReductionKernel& joining, Index width);
 
-/// The structure is that of the pending, and outlives the program, which refers to its attributes.
+/// The structure is that of the pending graph, and outlives the program, which refers to its attributes.
 Program lower(const PendingGraph& pending, const GraphKey& structure, const Passes& passes);
 /// The same in an order in which the reverse pass, if there is one, soon lets go of what it has read.
 Program order(Program program, const Passes& passes);

@@ -249,7 +249,8 @@ class Search {
 Program remat(Program program, std::size_t budget, const Passes& passes) {
   const bool is_free =
       budget == MemoryBudget::unlimited && std::ranges::none_of(program.values, &Value::checkpointed);
-  return is_free ? program : Search(std::move(program), budget, passes).run();
+  if (is_free) return program;
+  return Search(std::move(program), budget, passes).run();
 }
 
 }  // namespace gradweave

@@ -42,7 +42,9 @@ struct FragileElements {
     perhaps_fail();
     return x * 1;
   }
-  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) { return apply<FragileElements>(Operand(g)); }
+  static Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) {
+    return apply<FragileElements>(Operand(g));
+  }
   static Samples samples() { return {{uniform(-2, 2)}}; }
 };
 
