@@ -40,7 +40,9 @@
 // An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the kernel takes
 // all values as they come: an optimizer may then update in place before it runs. Without it an op in a
 // reverse pass costs memory, since nothing is overwritten before what may throw. `pure = false` says that the
-// op has effects (Operation::pure).
+// op has effects (Operation::pure). What a kernel that does not throw takes from `allocate_block` (Recycled)
+// is set aside before anything is overwritten: beyond its inputs and 1 MiB, workspace(y, x...) says how many
+// bytes that is.
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all cotangents and
@@ -239,6 +241,13 @@ Index column_tile(const void* attributes, const ArrayView& y, std::span<const Ar
   const Op& op = as<Op>(attributes);
   return spread(
       [&](const auto&... x) -> decltype(op.column_tile(y, x...)) { return op.column_tile(y, x...); }, inputs);
+}
+
+template <class Op>
+Index workspace(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
+  const Op& op = as<Op>(attributes);
+  return spread([&](const auto&... x) -> decltype(op.workspace(y, x...)) { return op.workspace(y, x...); },
+                inputs);
 }
 
 template <class Op>
@@ -482,6 +491,7 @@ constexpr Operation describe() {
             inputs);
       };
     }
+    if constexpr (requires { &Op::workspace; }) table.workspace = &workspace<Op>;
     if constexpr (requires { typename Op::template Tree<float>; }) {
       add_joining<Op, Index>(table);
       add_joining<Op, float>(table);

@@ -64,6 +64,8 @@ struct Operation {
   AboutRows row_width = nullptr;  ///< elements in a row
   AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
   AboutRows row_tile = nullptr;   ///< how many to compute at a time; it does not change their bits
+  /// Bytes that its kernel takes for itself, at most, in each thread; null: little (StepRunner::workspace).
+  AboutRows workspace = nullptr;
   /// A multiple of so many columns is what threads had better take of all rows, which must be one part of
   /// them; 0: threads take rows.
   AboutRows column_tile = nullptr;

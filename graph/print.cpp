@@ -20,7 +20,7 @@ class Printer {
   explicit Printer(const Node& node)
       : node_(node),
         strides_(node.strided ? Shape::of_strides(node.strides()) : row_major(node.shape())),
-        shortens_(numel(node.shape()) > summarize_above) {
+        shortens_(brackets(node.shape()) > summarize_above) {
     visit_cells(0, 0, [&](Index at) { width_ = std::max(width_, cell(at).size()); });
   }
 
@@ -41,6 +41,13 @@ class Printer {
   }
 
  private:
+  // As many as elements, but for empty axes, whose brackets are printed too.
+  static Index brackets(Dims shape) {
+    Index count = 1;
+    for (const Index size : shape) count *= std::max<Index>(size, 1);
+    return count;
+  }
+
   void for_shown(std::size_t depth, const auto& f) const {
     const Index size = node_.shape()[depth];
     const bool is_shortened = shortens_ && size > 2 * shown_at_ends;

@@ -53,6 +53,9 @@ struct Conv2d {
   static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
     return numel(y.shape.subspan(1));
   }
+  Index workspace(const ArrayView& y, const ArrayView& x, const ArrayView& weight) const {
+    return sizes(x.shape, weight.shape).workspace(y.shape[0]);
+  }
   static double flops(const ArrayView& y, const ArrayView&, const ArrayView& weight) {
     return flops_of(y, weight);
   }
@@ -86,6 +89,9 @@ struct Conv2dInput {
   static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
     return numel(dx.shape.subspan(1));
   }
+  Index workspace(const ArrayView& dx, const ArrayView&, const ArrayView& weight) const {
+    return convolution().sizes(dx.shape, weight.shape).workspace(dx.shape[0]);
+  }
   static double flops(const ArrayView&, const ArrayView& dy, const ArrayView& weight) {
     return flops_of(dy, weight);
   }
@@ -117,6 +123,9 @@ struct Conv2dWeight {
     dispatch<floating>(dw.dtype, [&]<class T>() {
       convolve_weight(g, x.shape[0], dy.as<const T>(), x.as<const T>(), dw.as<T>());
     });
+  }
+  Index workspace(const ArrayView& dw, const ArrayView&, const ArrayView& x) const {
+    return convolution().sizes(x.shape, dw.shape).workspace(x.shape[0]);
   }
   static double flops(const ArrayView& dw, const ArrayView& dy, const ArrayView&) { return flops_of(dy, dw); }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x, const Tensor&) const;

@@ -96,6 +96,7 @@ struct TakeVjp {
                 count = indices.size();
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
+      if (g.size() == 0) return;
       for (Index o = 0; o < outer; ++o) {
         for (Index i = 0; i < count; ++i) {
           const T* from = g.as<T>() + (o * count + i) * inner;

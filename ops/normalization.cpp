@@ -115,7 +115,8 @@ Tensor normalize_vjp(const Operand& g, const Operand& x, bool centred, double ep
 
 Tensor layer_norm(const Operand& x, double epsilon) { return normalize(x, true, epsilon); }
 Tensor layer_norm(const Operand& x, const Operand& weight, const Operand& bias, double epsilon) {
-  return layer_norm(x, epsilon) * weight + bias;
+  const Tensor scaled = Operand(layer_norm(x, epsilon), x.where()) * weight;  // errors name the caller's line
+  return Operand(scaled, x.where()) + bias;
 }
 Tensor rms_norm(const Operand& x, double epsilon) { return normalize(x, false, epsilon); }
 

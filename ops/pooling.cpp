@@ -134,6 +134,12 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
 
+// Of two images with their padding.
+Index padded_bytes(const ArrayView& x, Pair padding) {
+  const std::size_t rank = x.shape.size();
+  return 2 * 8 * (x.shape[rank - 2] + 2 * padding.rows) * (x.shape[rank - 1] + 2 * padding.cols) + 128;
+}
+
 // Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
 // `first`), where the image has its padding of -inf around it.
 template <class T, class F>
@@ -198,6 +204,7 @@ struct MaxPool2d {
   static Index row_width(const ArrayView& y, const ArrayView&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
   }
+  Index workspace(const ArrayView&, const ArrayView& x) const { return padded_bytes(x, padding); }
   Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return row_width(y, x) * window.rows * window.cols / 4;
   }
@@ -238,6 +245,9 @@ struct MaxPool2dVjp {
   static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
     return last_two(dx.shape).rows * last_two(dx.shape).cols;
   }
+  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    return padded_bytes(x, padding);
+  }
   Index row_cost(const ArrayView&, const ArrayView& g, const ArrayView& x) const {
     const Pair count = last_two(g.shape), size = last_two(x.shape);
     return std::max(size.rows * size.cols, count.rows * count.cols * window.rows * window.cols) / 2;
@@ -276,6 +286,9 @@ struct TakeLargest2d {
   }
   static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
     return last_two(y.shape).rows * last_two(y.shape).cols;
+  }
+  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    return padded_bytes(x, padding);
   }
   Index row_cost(const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
     return row_width(y, h, x) * window.rows * window.cols / 2;

@@ -103,20 +103,22 @@ void require_floating(std::string_view op, DType dtype) {
   if (!is_floating(dtype)) throw DTypeError(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)));
 }
 
-// The state from which `shape` is drawn. In a compiled function, each further run draws on from where the
-// generator is then.
-Tensor draw_from(Generator& generator, const Shape& shape) {
-  const auto count = static_cast<std::uint64_t>(numel(shape));
+// What `op` draws. In a compiled function, each further run draws on from where the generator is then. The
+// numbers are taken last: those of a draw that fails are not lost.
+template <class Op>
+Tensor draw(const Op& op, Generator& generator) {
+  const auto count = static_cast<std::uint64_t>(numel(op.shape));
   const auto as_index = [](std::uint64_t word) { return static_cast<Index>(word); };
-  Tensor state = constant(std::vector<Index>{as_index(generator.seed()), as_index(generator.advance(count))});
-  if (Capture* capture = Capture::current()) {
+  const Tensor state = constant(std::vector<Index>{as_index(generator.seed()), 0});
+  Tensor result = apply(op, {state});
+  const auto take = [&generator, count, state, as_index] {
+    reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
+  };
+  if (Capture* capture = Capture::current())
     capture->before_next_runs(
-        [&generator, count, state, as_index] {
-          reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
-        },
-        [&generator, count] { generator.advance(0 - count); }, state);
-  }
-  return state;
+        take, [&generator, count] { generator.advance(0 - count); }, state);
+  take();
+  return result;
 }
 
 }  // namespace
@@ -136,7 +138,7 @@ Tensor random_uniform(const Shape& shape, Generator& generator, double low, doub
   if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
   if (!std::isfinite(high - low))
     throw ValueError(fmt::format("random_uniform: from {} to {} is too far", low, high));
-  return apply(RandomUniform{low, high, shape, dtype}, {draw_from(generator, shape)});
+  return draw(RandomUniform{low, high, shape, dtype}, generator);
 }
 
 Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
@@ -145,7 +147,7 @@ Tensor random_normal(const Shape& shape, Generator& generator, double mean, doub
     throw ValueError(
         fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std));
   }
-  return apply(RandomNormal{mean, std, shape, dtype}, {draw_from(generator, shape)});
+  return draw(RandomNormal{mean, std, shape, dtype}, generator);
 }
 
 std::vector<const Operation*> random_operations() {

@@ -87,6 +87,7 @@ struct SliceVjp {
     const Index inner = numel(y.shape.subspan(at + 1)), outer = numel(y.shape.first(at)), count = g.shape[at];
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
+      if (g.size() == 0) return;  // of however many empty rows
       for (Index o = 0; o < outer; ++o) {
         for (Index i = 0; i < count; ++i) {
           std::copy_n(g.as<T>() + (o * count + i) * inner, inner,
@@ -129,6 +130,7 @@ struct Concat {
     return {Shape(Dims(sizes)), parts[0].dtype};
   }
   void forward(const ArrayView& y, std::span<const ArrayView> parts) const {
+    if (y.size() == 0) return;
     const auto at = static_cast<std::size_t>(axis);
     const auto element = static_cast<Index>(size_of(y.dtype));
     const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at)) * element;

@@ -1,9 +1,13 @@
-// What a training step asks of the system once it has settled: nothing; and that it gets all back in the end.
-// Every operator new is counted, so this is a program of its own.
+// What a training step asks of the system once it has settled: nothing; that it gets all back in the end; and
+// what is left when the system has no more. Every operator new is counted, so this is a program of its own.
 #include <atomic>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <new>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gradweave/graph/compile.hpp>
@@ -17,11 +21,24 @@ namespace {
 
 std::atomic<std::size_t> allocations = 0, releases = 0;
 
+// Which allocation fails, counted from 1, and whether all that follow do.
+enum class Refuse { none, one, all };
+std::atomic<Refuse> refuse = Refuse::none;
+std::atomic<std::ptrdiff_t> left_to_give = 0;
+bool is_refused() {
+  const Refuse how = refuse;
+  if (how == Refuse::none) return false;
+  const std::ptrdiff_t left = --left_to_give;
+  return left == 0 || (left < 0 && how == Refuse::all);
+}
+
 void* counted(std::size_t bytes) {
+  if (is_refused()) return nullptr;
   ++allocations;
   return std::malloc(bytes);
 }
 void* counted(std::size_t bytes, std::align_val_t alignment) {
+  if (is_refused()) return nullptr;
   ++allocations;
   const auto unit = static_cast<std::size_t>(alignment);
   return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
@@ -199,6 +216,166 @@ TEST_CASE("nor does the kernel of any op", "[allocations]") {
       CHECK(allocations_of([&] { compiled(); }) == 0);
     }
   }
+}
+
+// ---- Memory that runs out
+
+// Whether f() ends because allocation number `n` fails.
+bool fails_at(std::ptrdiff_t n, Refuse how, const auto& f) {
+  left_to_give = n;
+  refuse = how;
+  try {
+    f();
+    refuse = Refuse::none;
+    return false;
+  } catch (const std::bad_alloc&) {
+    refuse = Refuse::none;
+  } catch (const Error& error) {
+    refuse = Refuse::none;
+    INFO(error.what());
+    REQUIRE(std::string_view(error.what()).find("out of memory") != std::string_view::npos);
+  }
+  return true;
+}
+
+// Kernels that take memory for themselves: convolutions, padded pooling, products of transposed matrices.
+struct Trained {
+  Tensor image, target;
+  nn::Parameter kernel{"kernel", numbers({4, 1, 3, 3})}, hidden{"hidden", numbers({4 * 5 * 5, 40})},
+      output{"output", numbers({10, 40})}, bias{"bias", numbers({10})};
+  std::vector<nn::Parameter> parameters{kernel, hidden, output, bias};
+  std::unique_ptr<nn::Optimizer> optimizer;
+  Compiled<std::function<Tensor(const Tensor&, const Tensor&)>> compiled;
+
+  explicit Trained(bool adam)
+      : image(numbers({40, 1, 12, 12})),
+        target(labels(40)),
+        compiled([this](const Tensor& x, const Tensor& y) {
+          Tensor all = loss(x, y);
+          optimizer->minimize(all);
+          return all;
+        }) {
+    if (adam) {
+      optimizer = std::make_unique<nn::Adam>(parameters);
+    } else {
+      optimizer = std::make_unique<nn::SGD>(parameters, nn::SgdOptions{.momentum = 0.9});
+    }
+  }
+  Tensor loss(const Tensor& x, const Tensor& y) const {
+    const Tensor pooled = max_pool2d(relu(conv2d(x, kernel)), {3, 3}, {.stride = 2, .padding = 1});
+    const Tensor features = sigmoid(matmul(reshape(pooled, {40, -1}), hidden) + 0.1);
+    return nn::cross_entropy(linear(features, output) + bias, y) +
+           0.01 * sum(square(mean(output.value(), {0})));
+  }
+  std::vector<std::vector<float>> values() const {
+    std::vector<std::vector<float>> all;
+    for (const nn::Parameter& p : parameters) all.push_back(p.value().to_vector());
+    return all;
+  }
+};
+
+TEST_CASE("wherever memory runs out, a step leaves everything as it was", "[allocations]") {
+  std::size_t failures = 0;
+  for (const bool adam : {false, true}) {
+    for (const bool compiled : {false, true}) {
+      for (const int threads : {1, 2}) {
+        for (const Refuse how : {Refuse::one, Refuse::all}) {
+          INFO("Adam " << adam << ", compiled " << compiled << ", threads " << threads << ", all fail "
+                       << (how == Refuse::all));
+          set_num_threads(threads);
+          Trained mine(adam), twin(adam);
+          for (int step = 0; step < 3; ++step) {  // the first is planned, the last finds blocks to use again
+            const auto before = mine.values();
+            const float expected = twin.loss(twin.image, twin.target).item();
+            Tensor loss;
+            const auto take_step = [&] {
+              if (compiled) {
+                loss = mine.compiled(mine.image, mine.target);
+              } else {
+                loss = mine.loss(mine.image, mine.target);
+                mine.optimizer->minimize(loss);
+              }
+            };
+            for (std::ptrdiff_t n = 1;; ++n) {
+              INFO("step " << step << ", allocation " << n);
+              loss = Tensor();
+              if (step < 2) release_cached_memory();
+              if (!fails_at(n, how, take_step)) break;
+              ++failures;
+              REQUIRE(mine.values() == before);
+              REQUIRE(mine.optimizer->steps() == step);
+              if (!loss.is_empty()) REQUIRE(loss.item() == expected);
+            }
+            REQUIRE(loss.item() == expected);
+            twin.optimizer->minimize(twin.loss(twin.image, twin.target));
+            REQUIRE(mine.values() == twin.values());
+          }
+        }
+      }
+    }
+  }
+  set_num_threads(1);
+  CHECK(failures > 1000);
+}
+
+TEST_CASE("a compiled function that cannot return its results has taken no step", "[allocations]") {
+  const nn::Parameter p("p", constant({1.0, 2.0}));
+  nn::SGD optimizer({p}, {.learning_rate = 0.5});
+  Generator generator(1), other(1);
+  auto step = compile([&](const Tensor& x) {
+    const Tensor noise = random_uniform({2}, generator);
+    const Tensor loss = sum(p.value() * x);
+    optimizer.minimize(loss);
+    return std::vector<Tensor>{loss, noise};
+  });
+  const Tensor x = constant({1.0, -1.0});
+  for (int k = 0; k < 3; ++k) {
+    const std::vector<float> before = p.value().to_vector(), noise = random_uniform({2}, other).to_vector();
+    for (std::ptrdiff_t n = 1;; ++n) {
+      INFO("step " << k << ", allocation " << n);
+      release_cached_memory();
+      std::vector<Tensor> results;
+      if (!fails_at(n, Refuse::all, [&] { results = step(x); })) {
+        REQUIRE(results[1].to_vector() == noise);  // random numbers of steps that failed are not lost
+        break;
+      }
+      REQUIRE(p.value().to_vector() == before);
+      REQUIRE(optimizer.steps() == k);
+    }
+  }
+}
+
+// A ladder, each of whose nodes is read by two others.
+Tensor ladder(const Tensor& x, int length) {
+  Tensor a = x, b = x * 2;
+  for (int i = 0; i < length; ++i) b = std::exchange(a, a * 0.5 + b * 0.5) - a;
+  return a + b;
+}
+
+TEST_CASE("wherever memory runs out in a traversal, the same graph can be evaluated again", "[allocations]") {
+  const Tensor x = variable({1.5, -2.0});
+  const auto squares = [](const Tensor& t) { return sum(square(t)); };
+  const float expected = squares(ladder(x, 300)).item();
+  const std::vector<float> slopes = gradients(squares(ladder(x, 300)), {x})[0].to_vector();
+  std::size_t failures = 0;
+  for (const Refuse how : {Refuse::one, Refuse::all}) {
+    for (const bool differentiates : {false, true}) {
+      for (std::ptrdiff_t n = 1;; n += 1 + n / 50) {  // most are those of the planner
+        INFO("allocation " << n << ", all fail " << (how == Refuse::all));
+        const Tensor y = squares(ladder(x, 300));
+        clear_plan_cache();
+        release_cached_memory();
+        const bool failed =
+            fails_at(n, how, [&] { differentiates ? eval(gradients(y, {x})[0], y) : eval(y); });
+        const auto [g] = gradients(y, {x});
+        REQUIRE(g.to_vector() == slopes);
+        REQUIRE(y.item() == expected);
+        if (!failed) break;
+        ++failures;
+      }
+    }
+  }
+  CHECK(failures > 100);
 }
 
 }  // namespace

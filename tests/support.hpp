@@ -3,6 +3,9 @@
 #include <limits>
 #include <vector>
 
+#include <gradweave/graph/kernels/parallel.hpp>
+#include <gradweave/graph/memory.hpp>
+#include <gradweave/graph/plan/passes.hpp>
 #include <gradweave/graph/tensor.hpp>
 
 #include "catch.hpp"
@@ -22,6 +25,47 @@ inline void check_values(const Tensor& found, const Doubles& expected, double to
   REQUIRE(values.size() == expected.size());
   for (std::size_t i = 0; i < values.size(); ++i)
     CHECK(values[i] == Approx(expected[i]).epsilon(tolerance).margin(1e-12));
+}
+
+/// One way to evaluate a function: the last two are for whoever calls it, the others hold meanwhile.
+struct Mode {
+  const char* name;
+  int threads = 1;
+  Passes passes{};
+  std::size_t budget = MemoryBudget::unlimited;
+  bool compiled = false;
+  bool checkpointed = false;
+};
+
+/// Calls body(mode) in every mode.
+template <class Body>
+void for_each_mode(const Body& body) {
+  constexpr Passes none{false, false, false, false, false};
+  constexpr Mode modes[] = {
+      {.name = "plain"},
+      {.name = "four threads", .threads = 4},
+      {.name = "no passes", .passes = none},
+      {.name = "no passes, four threads", .threads = 4, .passes = none},
+      {.name = "little memory", .budget = 1},
+      {.name = "checkpointed", .checkpointed = true},
+      {.name = "compiled", .compiled = true},
+      {.name = "compiled, four threads", .threads = 4, .compiled = true},
+      {.name = "compiled, no passes", .passes = none, .compiled = true},
+      {.name = "compiled, little memory", .budget = 1, .compiled = true},
+      {.name = "compiled, checkpointed, four threads", .threads = 4, .compiled = true, .checkpointed = true},
+  };
+  struct Threads {
+    int before = get_num_threads();
+    ~Threads() { set_num_threads(before); }
+  };
+  const Threads restored;
+  for (const Mode& mode : modes) {
+    INFO("mode: " << mode.name);
+    set_num_threads(mode.threads);
+    const WithPasses passes(mode.passes);
+    const MemoryBudget budget(mode.budget);
+    body(mode);
+  }
 }
 
 }  // namespace gradweave

@@ -19,9 +19,12 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include <fmt/format.h>
+
+#include <gradweave/graph/memory/reserve.hpp>
 
 namespace gradweave {
 namespace {
@@ -100,15 +103,13 @@ class Job {
       share.end = blocks * (k + 1) / n;
     }
   }
-  // A thread takes the blocks of its own share, then blocks of other shares that no thread has begun. A
-  // thread that has the same share of every job finds in its cache the elements it wrote for the last job.
   void work(std::size_t thread) {
     arithmetic_.use();
-    for (std::size_t k = 0; k < shares_; ++k) {
-      Share& share = share_[(thread + k) % shares_];
-      Index block = 0;
-      while ((block = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) run(block);
-    }
+    if (reserve_ == 0) return share(thread);
+    // Where the caller must not run out of memory, only workers help that have as much set aside.
+    if (!set_aside(reserve_)) return;
+    const OpenReserve open;
+    share(thread);
   }
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
@@ -119,6 +120,15 @@ class Job {
     std::atomic<Index> next;
     Index end;
   };
+  // A thread takes the blocks of its own share, then blocks of other shares that no thread has begun. A
+  // thread that has the same share of every job finds in its cache the elements it wrote for the last job.
+  void share(std::size_t thread) {
+    for (std::size_t k = 0; k < shares_; ++k) {
+      Share& share = share_[(thread + k) % shares_];
+      Index block = 0;
+      while ((block = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) run(block);
+    }
+  }
   // Blocks before a failed block are still run by some thread, so that the error that is kept does not depend
   // on timing.
   void run(Index block) {
@@ -136,6 +146,7 @@ class Job {
   void (*const f_)(void*, Index, Index);
   void* const context_;
   const Arithmetic arithmetic_ = Arithmetic::current();
+  const std::size_t reserve_ = OpenReserve::bytes();
   const std::size_t shares_;
   std::array<Share, most_shares> share_;
   std::mutex failing_;
@@ -272,17 +283,18 @@ void stay_loaded() {
     dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-Workers& workers() {
-  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
+// Null when there is no memory for them.
+Workers* workers() {
+  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return workers;
   static std::mutex creating;
   const std::lock_guard lock(creating);
-  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return *workers;
+  if (Workers* workers = workers_of_process.load(std::memory_order_acquire)) return workers;
   static const int registered = pthread_atfork(nullptr, nullptr, [] { workers_of_process = nullptr; });
   static_cast<void>(registered);
   stay_loaded();
-  auto* workers = new Workers;
+  auto* workers = new (std::nothrow) Workers;
   workers_of_process.store(workers, std::memory_order_release);
-  return *workers;
+  return workers;
 }
 
 }  // namespace
@@ -300,7 +312,8 @@ void detail::run_blocks(Index count, Index grain, void (*f)(void*, Index, Index)
   const auto threads = static_cast<int>(std::min<Index>(get_num_threads(), (count - 1) / grain + 1));
   if (threads > 1 && !inside_blocks) {
     Job job(count, grain, threads, f, context);
-    if (workers().help(job, threads - 1)) return job.rethrow();
+    Workers* const helpers = workers();
+    if (helpers != nullptr && helpers->help(job, threads - 1)) return job.rethrow();
   }
   for (Index first = 0; first < count; first += std::min(grain, count - first))
     f(context, first, first + std::min(grain, count - first));

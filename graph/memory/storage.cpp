@@ -4,12 +4,14 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <functional>
 #include <limits>
 #include <new>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <gradweave/graph/memory/reserve.hpp>
 #include <gradweave/graph/memory/slabs.hpp>
 #include <gradweave/graph/types/error.hpp>
 
@@ -145,6 +147,45 @@ struct Pool {
 };
 constinit thread_local Pool pool{};
 
+// The memory that a thread has set aside: blocks lie one behind the other, for kernels free the latest block
+// first. `memory_use` counts none of it.
+struct Reserve {
+  std::byte* data;
+  std::size_t bytes;
+  std::size_t used;
+  std::size_t blocks;
+  bool open;
+
+  void* take(std::size_t wanted) {
+    wanted = padded(wanted);
+    if (!open || bytes - used < wanted) return nullptr;
+    ++blocks;
+    return data + std::exchange(used, used + wanted);
+  }
+  bool holds(const void* block) const {
+    const auto* at = static_cast<const std::byte*>(block);
+    return !std::less()(at, static_cast<const std::byte*>(data)) &&
+           std::less()(at, static_cast<const std::byte*>(data) + bytes);
+  }
+  void give_back(void* block, std::size_t size) {
+    const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(block) - data);
+    if (--blocks == 0) {
+      used = 0;
+    } else if (offset + padded(size) == used) {
+      used = offset;
+    }
+  }
+  void trim() {
+    if (data == nullptr || blocks != 0) return;
+    ::operator delete(std::exchange(data, nullptr), std::align_val_t{alignment});
+    bytes = 0;
+  }
+  static std::size_t padded(std::size_t size) {
+    return (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
+  }
+};
+constinit thread_local Reserve reserve{};
+
 // The scratch memory of a thread: one block for each depth of nesting, counted while it is in use.
 struct ScratchBlocks {
   struct Block {
@@ -170,6 +211,7 @@ constinit thread_local ScratchBlocks scratch_blocks{};
 struct ThreadEnd {
   ~ThreadEnd() {
     scratch_blocks.trim();
+    reserve.trim();
     pool.end();
   }
 };
@@ -190,7 +232,10 @@ void register_for_thread_end() {
   register_for_thread_end();
   if (!pool.small.fetch(bytes)) {
     pool.large.give_back();
-    if (!pool.small.fetch(bytes)) out_of_memory(bytes);
+    if (!pool.small.fetch(bytes)) {
+      if (void* block = reserve.take(bytes)) return block;
+      out_of_memory(bytes);
+    }
   }
   void* block = pool.small.take(bytes);
   if (pool.ended) pool.end();
@@ -205,7 +250,10 @@ void register_for_thread_end() {
     pool.large.give_back();
     block = LargeBlocks::from_system(size);
   }
-  if (block == nullptr) out_of_memory(bytes);
+  if (block == nullptr) {
+    if (void* reserved = reserve.take(bytes)) return reserved;
+    out_of_memory(bytes);
+  }
   pool.count(size.bytes);
   return block;
 }
@@ -242,6 +290,7 @@ void* allocate_block(std::size_t bytes) {
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
+  if (reserve.blocks != 0 && reserve.holds(block)) return reserve.give_back(block, bytes);
   if (bytes <= SmallBlocks::largest) {
     const std::size_t rounded = SmallBlocks::rounded(bytes);
     pool.count_back(rounded);
@@ -255,6 +304,7 @@ void free_block(void* block, std::size_t bytes) noexcept {
 
 void release_cached_memory() noexcept {
   scratch_blocks.trim();
+  reserve.trim();
   pool.large.give_back();
   pool.small.give_back();
   pool.settle();
@@ -280,10 +330,32 @@ Scratch::Scratch(std::size_t bytes) {
   data_ = block.data;
 }
 Scratch::~Scratch() {
-  [[maybe_unused]] const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
+  const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
-  if (pool.ended) scratch_blocks.trim();
+  if (pool.ended || reserve.holds(block.data)) scratch_blocks.trim();
 }
+
+bool set_aside(std::size_t bytes) noexcept {
+  if (reserve.bytes >= bytes) return true;
+  if (reserve.blocks != 0) return false;
+  register_for_thread_end();
+  reserve.trim();
+  const auto allocate = [&] { return ::operator new(bytes, std::align_val_t{alignment}, std::nothrow); };
+  void* block = allocate();
+  if (block == nullptr) {
+    pool.large.give_back();
+    block = allocate();
+  }
+  reserve.data = static_cast<std::byte*>(block);
+  reserve.bytes = block != nullptr ? bytes : 0;
+  return block != nullptr;
+}
+OpenReserve::OpenReserve() : outer_(std::exchange(reserve.open, true)) {}
+OpenReserve::~OpenReserve() {
+  reserve.open = outer_;
+  if (pool.ended) reserve.trim();
+}
+std::size_t OpenReserve::bytes() { return reserve.open ? reserve.bytes : 0; }
 
 Ref<Storage> allocate_storage(std::size_t bytes) {
   // Scalars sit right behind their header, larger data on its own cache line.

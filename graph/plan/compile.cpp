@@ -112,8 +112,8 @@ class Likeness {
 // The program for one kind of arguments.
 struct CompiledFunction::Version {
   std::vector<Kind> kinds;
-  std::vector<Tensor> results;
-  std::vector<bool> had_history;  // of the results
+  std::vector<Tensor> results, blank;  // and as many empty ones
+  std::vector<bool> had_history;       // of the results
   std::vector<Capture::Before> before;
   std::vector<std::function<void()>> after;
   std::vector<Capture::Variant> variants;
@@ -157,6 +157,7 @@ struct CompiledFunction::Version {
     capture.arguments_ = placeholders;
     std::vector<Tensor> returned = call(function, placeholders);
     results.resize(returned.size());
+    blank.resize(returned.size());
     had_history.resize(returned.size());
     std::vector<StateSlot> slots(capture.slots_.begin(), capture.slots_.end());
     for (std::size_t i = 0; i < returned.size(); ++i) {
@@ -266,6 +267,7 @@ void CompiledFunction::run(Call call, void* function, std::span<const Tensor> ar
   auto at = std::ranges::find_if(versions, [&](const auto& version) { return version->fits(arguments); });
   if (at == versions.end()) {
     constexpr std::size_t most = 64;
+    versions.reserve(versions.size() + 1);  // before the function runs: nobody would take back what it did
     auto made = std::make_shared<Version>(call, function, arguments, state_->options.verify);
     if (versions.size() == most) versions.erase(versions.begin());
     versions.push_back(std::move(made));
@@ -274,6 +276,7 @@ void CompiledFunction::run(Call call, void* function, std::span<const Tensor> ar
     (*at)->verify(call, function, arguments);
   }
   state_->latest = *at;
+  give(to, (*at)->blank);  // takes the memory that it needs while the step has not been taken
   (*at)->run(arguments);
   give(to, (*at)->results);
 }

@@ -147,7 +147,14 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   };
   const auto unknown = std::ranges::find_if_not(tensors, is_known);
   if (unknown == tensors.end()) return;
-  if (capture != nullptr) refuse_unknown(*capture, *unknown->node());
+  if (capture != nullptr) {  // what is made of nothing (zeros, arange) is the same at each call
+    const auto is_constant = [](const Tensor& t) {
+      return !t.is_evaluated() && t.node()->input_count == 0 && t.node()->operation->pure;
+    };
+    const auto refused =
+        std::ranges::find_if_not(tensors, [&](const Tensor& t) { return is_known(t) || is_constant(t); });
+    if (refused != tensors.end()) refuse_unknown(*capture, *refused->node());
+  }
   const Lease planner;
   constexpr std::size_t stretch = 1 << 14;
   NodeList& order = planner->order;
@@ -165,7 +172,7 @@ CacheStatistics plan_cache_statistics() { return detail::cache_totals; }
 void clear_plan_cache() {
   if (Planner* planner = planner_of_thread(); planner != nullptr && !planner->busy) {
     planner->plans.clear();
-    planner->order = {};
+    planner->order = NodeList();  // `= {}` would keep its memory
     planner->pending = {};
   }
 }

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/graph/memory.hpp>
+#include <gradweave/graph/memory/reserve.hpp>
 #include <gradweave/graph/plan/run_elementwise.hpp>
 #include <gradweave/graph/plan/step_runner.hpp>
 
@@ -38,7 +42,15 @@ class Plan::Machine {
     executables_.reserve(steps.size());
     for (const Step& step : steps) add(step);
     connect();
+    // The first step behind all steps that may throw, and the memory that the kernels from there on may take.
+    for (checked_from_ = steps.size(); checked_from_ > 0 && !may_throw(steps[checked_from_ - 1]);
+         --checked_from_)
+      workspace_ = std::max(workspace_, executables_[checked_from_ - 1].workspace());
+    static_cast<void>(get_num_threads());  // here, where what the environment says may be refused
   }
+
+  /// Bytes that a kernel behind all steps that may throw takes for itself, at most, in each thread.
+  std::size_t workspace() const { return workspace_; }
 
   void set_address(Id buffer, std::byte* address) {
     Buffer& b = buffers_[buffer];
@@ -55,11 +67,17 @@ class Plan::Machine {
       for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
     const Scratch scratch(scratch_bytes_);
-    for (StepRunner& e : executables_) {
-      running_ = e.first;
-      e.run(scratch.data());
-      after_step();
-    }
+    const auto run_steps = [&](std::span<StepRunner> steps) {
+      for (StepRunner& e : steps) {
+        running_ = e.first;
+        e.run(scratch.data());
+        after_step();
+      }
+    };
+    const std::span<StepRunner> all(executables_);
+    run_steps(all.first(checked_from_));
+    const OpenReserve open;
+    run_steps(all.subspan(checked_from_));
   }
   // Apart, so that it costs nothing when it is not wanted.
   [[gnu::cold, gnu::noinline]] void run_observed(std::byte* arena, StepObserver& observer, const Plan& plan) {
@@ -106,6 +124,10 @@ class Plan::Machine {
   }
 
   const Value& value(Id id) const { return program_.values[id]; }
+  bool may_throw(const Step& step) const {
+    const auto throws = [&](Id id) { return id != no_id && value(id).operation->throws; };
+    return throws(step.lead) || throws(step.reduction) || std::ranges::any_of(step.members, throws);
+  }
   bool is_scratch(Id id) const { return placement_.places[id].kind == Placement::Kind::scratch; }
   std::uint32_t number() const { return static_cast<std::uint32_t>(executables_.size() - 1); }
 
@@ -320,6 +342,8 @@ class Plan::Machine {
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
   std::size_t scratch_bytes_ = 0;
+  std::size_t checked_from_ = 0;  // the first step behind all that may throw
+  std::size_t workspace_ = 0;
   Id running_ = no_id;
   // While it is being built.
   std::vector<Use> uses_;
@@ -352,6 +376,7 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
   };
   inputs_ = inputs;
   storages_.clear();
+  bool overwrites = false;
   machine_->set_running(no_id);
   for (std::size_t i = 0; i < inputs.size(); ++i) machine_->set_address(static_cast<Id>(i), inputs[i]->data);
   for (std::size_t o = 0; o < placement_.outputs.size(); ++o) {
@@ -364,6 +389,7 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
       place = targets[o];
     }
     if (place != nullptr) {
+      overwrites = true;
       storages_.push_back(place->storage);
       machine_->set_address(output.value, place->data);
     } else {
@@ -371,7 +397,11 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
       machine_->set_address(output.value, storages_.back()->data);
     }
   }
+  // No value is to be blamed for the memory of all values that are no outputs.
+  machine_->set_running(no_id);
   const Scratch arena(placement_.arena_bytes);
+  if (overwrites && !set_aside(machine_->workspace()))
+    throw Error(fmt::format("out of memory: {} bytes asked for", machine_->workspace()));
   try {
     if (StepObserver* observer = StepObserver::current()) {
       machine_->run_observed(arena.data(), *observer, *this);

@@ -9,6 +9,22 @@ namespace gradweave {
 
 Index StepRunner::threads() const { return worth > 1 ? std::min<Index>(worth, get_num_threads()) : 1; }
 
+std::size_t StepRunner::workspace() const {
+  std::size_t bytes = blocks.scratch_bytes() + 4096;
+  if (joining != nullptr && lead == nullptr)
+    bytes += (static_cast<std::size_t>((count - 1) / part) + 1) * joining->bytes;
+  if (lead == nullptr) return bytes;
+  if (lead->workspace != nullptr)
+    return bytes + static_cast<std::size_t>(lead->workspace(attributes, output, inputs));
+  bytes += std::size_t{1} << 20U;
+  // A product copies only what does not lie in order.
+  const auto is_copied = [&](const ArrayView& x) { return lead->outer == nullptr || !x.row_major(); };
+  for (const ArrayView& x : inputs) {
+    if (is_copied(x)) bytes += static_cast<std::size_t>(x.size()) * size_of(x.dtype);
+  }
+  return bytes;
+}
+
 namespace {
 
 // The size of nearly equal pieces of at most `most`, so that each thread gets as few pieces as possible.

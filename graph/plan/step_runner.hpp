@@ -32,6 +32,8 @@ struct StepRunner {
   /// Runs the step part by part, on one thread or on as many as the work is worth. A part's results have the
   /// same bits on any thread.
   void run(std::byte* scratch);
+  /// What it takes from `allocate_block` while it runs, at most, in each thread.
+  std::size_t workspace() const;
 
  private:
   Index threads() const;

@@ -165,8 +165,7 @@ std::vector<To> decode(const Idx& idx, double divisor) {
 }  // namespace
 
 Tensor Idx::tensor(DType dtype, double divisor) const {
-  const bool is_real = type == IdxType::f32 || type == IdxType::f64;
-  if (is_real && dtype == DType::int64)
+  if (dtype == DType::int64)
     return cast(tensor(DType::float64, divisor), dtype);  // NaN and infinity are defined there
   return dispatch<numeric>(dtype, [&]<class T>() { return constant(decode<T>(*this, divisor), shape); });
 }

@@ -13,9 +13,9 @@ Embedding::Embedding(Index count, Index width, const EmbeddingOptions& options) 
   weight = parameter("weight", options.weight_init({count, width}, options.dtype, generator));
 }
 
-Tensor Embedding::operator()(const Tensor& indices) const {
+Tensor Embedding::operator()(const Operand& indices) const {
   const Scope scope = this->scope();
-  return take(weight, indices);
+  return take(Operand(weight, indices.where()), indices);
 }
 
 namespace {

@@ -16,7 +16,7 @@ class Embedding : public Module {
  public:
   /// Throws ValueError unless both sizes are positive.
   Embedding(Index count, Index width, const EmbeddingOptions& options = {});
-  Tensor operator()(const Tensor& indices) const;
+  Tensor operator()(const Operand& indices) const;
 
   Parameter weight;  ///< (count, width)
 };

@@ -21,22 +21,22 @@ Conv2d::Conv2d(Index in, Index out, Pair window, const Conv2dOptions& options) :
   if (options.bias) bias = parameter("bias", options.bias_init({out}, options.dtype, generator));
 }
 
-Tensor Conv2d::operator()(const Tensor& x) const {
+Tensor Conv2d::operator()(const Operand& x) const {
   const Scope scope = this->scope();
   const Tensor y = conv2d(x, weight,
                           {.stride = options_.stride,
                            .padding = options_.padding,
                            .dilation = options_.dilation,
                            .groups = options_.groups});
-  return bias ? y + reshape(bias, {-1, 1, 1}) : y;
+  return bias ? Operand(y, x.where()) + reshape(bias, {-1, 1, 1}) : y;
 }
 
-Tensor MaxPool2d::operator()(const Tensor& x) const {
+Tensor MaxPool2d::operator()(const Operand& x) const {
   const Scope scope = this->scope();
   return max_pool2d(x, window_, options_);
 }
 
-Tensor AvgPool2d::operator()(const Tensor& x) const {
+Tensor AvgPool2d::operator()(const Operand& x) const {
   const Scope scope = this->scope();
   return avg_pool2d(x, window_, options_);
 }

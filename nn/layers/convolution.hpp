@@ -23,7 +23,7 @@ class Conv2d : public Module {
  public:
   /// Throws ValueError for sizes that are not positive or not divisible by the groups.
   Conv2d(Index in, Index out, Pair window, const Conv2dOptions& options = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Operand& x) const;
 
   Parameter weight;  ///< (out, in / groups, rows, columns)
   Parameter bias;    ///< (out), or empty
@@ -36,7 +36,7 @@ class Conv2d : public Module {
 class MaxPool2d : public Module {
  public:
   explicit MaxPool2d(Pair window, const PoolOptions& options = {}) : window_(window), options_(options) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Operand& x) const;
 
  private:
   Pair window_;
@@ -47,7 +47,7 @@ class MaxPool2d : public Module {
 class AvgPool2d : public Module {
  public:
   explicit AvgPool2d(Pair window, const PoolOptions& options = {}) : window_(window), options_(options) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Operand& x) const;
 
  private:
   Pair window_;

@@ -38,6 +38,15 @@ struct ConvolutionSizes {
   }
   /// Nanoseconds.
   Index image_cost() const { return outputs * tap_count() * positions / 40; }
+  /// At most so many bytes do the loops below take for themselves, in each thread.
+  Index workspace(Index images) const {
+    constexpr Index packet = 16, element = 8;  // the longest packet, and the widest element
+    const Index weights = outputs * tap_count();
+    const Index image_scratch = channels * channel + outputs * (positions + 4 * packet) + 4 * packet;
+    const Index together = std::clamp<Index>(512 / positions, 1, std::max<Index>(images, 1));
+    const Index lists = 16 * (tap_count() + group_outputs() + packet) * (groups + 4);
+    return element * (together * image_scratch + weights * (packet + images / 16 + 2) + lists);
+  }
   Index group_channels() const { return channels / groups; }
   Index group_outputs() const { return outputs / groups; }
   Index tap_count() const { return group_channels() * window.rows * window.cols; }

@@ -82,6 +82,22 @@ BENCHMARK_CAPTURE(mlp_step, b1, 1, 1)->Name("gradweave/mlp784-128-10/b1/step_t1"
 BENCHMARK_CAPTURE(mlp_step, b64, 64, 1)->Name("gradweave/mlp784-128-10/b64/step_t1");
 BENCHMARK_CAPTURE(mlp_step, b64_t2, 64, 2)->Name("gradweave/mlp784-128-10/b64/step_t2")->UseRealTime();
 
+// The same from the network to the step, and with a look at the logits in between.
+void loop(benchmark::State& state, bool looks) {
+  set_num_threads(1);
+  const nn::Sequential network(nn::Dense(64, 32), nn::Sigmoid(), nn::Dense(32, 10));
+  const Tensor x = uniform({32, 64}), y = classes(32);
+  nn::SGD optimizer(network.parameters(), {.learning_rate = 0.01});
+  for (auto _ : state) {
+    const Tensor logits = network(x);
+    if (looks) benchmark::DoNotOptimize(nn::accuracy(logits, y));
+    optimizer.minimize(nn::cross_entropy(logits, y));
+  }
+  count_work(state, optimizer.explain(nn::cross_entropy(network(x), y)));
+}
+BENCHMARK_CAPTURE(loop, plain, false)->Name("gradweave/mlp64-32-10/b32/loop_t1");
+BENCHMARK_CAPTURE(loop, looks, true)->Name("gradweave/mlp64-32-10/b32/loop_looks_t1");
+
 // The Hessian of the loss times a vector: the gradient of the gradient along it.
 void hvp(benchmark::State& state) {
   set_num_threads(1);

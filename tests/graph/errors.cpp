@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include <gradweave/graph/scope.hpp>
-#include <gradweave/ops/ops.hpp>
+#include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
 
@@ -181,6 +181,21 @@ TEST_CASE("errors of the evaluation say where the node was built", "[errors]") {
             std::to_string(line) + ")");
 }
 
+TEST_CASE("functions made of ops, and layers, name the caller's line", "[errors]") {
+  const Tensor two = ones({2}), three = ones({3});
+  const nn::Conv2d conv(1, 2, 3);
+  const nn::MaxPool2d pool(2);
+  const nn::Embedding embedding(3, 4);
+  const auto names = [&](unsigned line, const auto& f) {
+    CHECK_THAT(message_of(f), ContainsSubstring("errors.cpp:" + std::to_string(line)));
+  };
+  names(__LINE__, [&] { layer_norm(two, three, two); });
+  names(__LINE__, [&] { layer_norm(two, two, three); });
+  names(__LINE__, [&] { conv(two); });
+  names(__LINE__, [&] { pool(two); });
+  names(__LINE__, [&] { embedding(two); });
+}
+
 TEST_CASE("after an error in an evaluation everything else goes on", "[errors]") {
   const Tensor x = variable({1, 2}), good = exp(x);
   const Tensor bad = sum(take(good, constant({5}, DType::int64))) + sum(good);
@@ -194,6 +209,17 @@ TEST_CASE("memory that is not there is an error that names the op", "[errors]") 
   const Tensor huge = broadcast_to(constant(1), {Index{1} << 40});
   CHECK_THAT(message_of([&] { eval(huge + 1); }),
              ContainsSubstring("add of float32 (1099511627776,)") && ContainsSubstring("out of memory"));
+}
+
+TEST_CASE("nor is the last result blamed for what lies between", "[errors]") {
+  const Tensor huge = variable(broadcast_to(constant(0.5), {Index{1} << 40}));
+  const auto build = [&] {
+    const Tensor between = exp(huge);  // which nobody keeps
+    return sum(between) + sum(slice(between, 0, 0, Index{1} << 40, 2));
+  };
+  const Tensor last = build();
+  const std::string message = message_of([&] { eval(last); });
+  CHECK(message.starts_with("out of memory: 43980465"));  // four tebibytes, and no op before it
 }
 
 }  // namespace

@@ -131,5 +131,24 @@ TEST_CASE("products over an axis without elements are zero", "[empty]") {
   }
 }
 
+TEST_CASE("nothing is done for however many empty rows", "[empty]") {
+  const Index many = Index{1} << 40;
+  const Tensor x = variable(zeros({many, 0})), rows = variable(zeros({0, many}));
+  check_empty("slice", x, slice(x, 0, 1, many, 2), {many / 2, 0});
+  check_empty("slice of columns", x, slice(x, 1, 0, 0), {many, 0});
+  check_empty("slice of rows", rows, slice(rows, 1, 1, many), {0, many - 1});
+  check_empty("concat", x, concat({x, x}, 0), {2 * many, 0});
+  check_empty("concat of columns", x, concat({x, x}, 1), {many, 0});
+  check_empty("stack", x, stack({x, x}), {2, many, 0});
+  check_empty("transpose", x, contiguous(transpose(x)), {0, many});
+  check_empty("sum", x, sum(x, {0}), {0});
+  check_empty("max", rows, max(rows, {1}), {0});
+  check_empty("softmax", x, softmax(x, 0), {many, 0});
+  check_empty("softmax of rows", x, softmax(x), {many, 0});
+  check_empty("layer_norm", x, layer_norm(x), {many, 0});
+  check_empty("take", x, take(x, constant(std::vector<Index>{0, 5})), {2, 0});
+  check_empty("matmul", x, matmul(transpose(x), ones({many, 1})), {0, 1});
+}
+
 }  // namespace
 }  // namespace gradweave

@@ -298,6 +298,18 @@ TEST_CASE("an error while running leaves parameters and optimizer as they were",
   CHECK(values_of(net) == values_of(twin));
 }
 
+TEST_CASE("what is made of nothing is known inside a compiled function, and so are derivatives along it",
+          "[compile]") {
+  const Tensor x = variable({1.0, 2.0, -3.0}), along = constant({1.0, 0.5, 2.0});
+  const auto moved =
+      compile([&](const Tensor& a) { return jvp(a * square(a), a, along) + zeros({}).item(); });
+  for (int k = 0; k < 2; ++k) CHECK(moved(x).to_vector() == Floats{3, 6, 54});
+  const auto shifted = compile([&](const Tensor& a) { return a + variable(arange(3, DType::float32)); });
+  CHECK(shifted(x).to_vector() == Floats{1, 3, -1});
+  const auto row = compile([&](const Tensor& a) { return a * sum(a + zeros({3})).item(); });
+  CHECK_THROWS_AS(row(x), GraphError);
+}
+
 TEST_CASE("results that are views have memory of their own at each run", "[compile]") {
   auto middle = compile([](const Tensor& x) { return slice(x * 2, 0, 100, 102); });
   const Tensor ones_ = constant(std::vector<float>(200, 1)), twos = constant(std::vector<float>(200, 2));

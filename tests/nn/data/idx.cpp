@@ -65,6 +65,13 @@ TEST_CASE("all element types of the format are big-endian", "[nn][idx]") {
   CHECK(idx.tensor(DType::int64).item<Index>() == static_cast<Index>(value));
 }
 
+TEST_CASE("whole numbers divided by nothing saturate, as in a cast", "[nn][idx]") {
+  const nn::Idx idx{IdxType::i8, {3}, {std::byte{0xFE}, std::byte{0}, std::byte{7}}};
+  constexpr auto least = std::numeric_limits<Index>::min(), most = std::numeric_limits<Index>::max();
+  CHECK(idx.tensor(DType::int64, 0).to_vector<Index>() == std::vector<Index>{least, 0, most});
+  CHECK(idx.tensor(DType::int64, 2).to_vector<Index>() == std::vector<Index>{-1, 0, 3});
+}
+
 TEST_CASE("a scalar and an empty axis are valid", "[nn][idx]") {
   const TemporaryFolder folder;
   CHECK(read_idx(folder.write("scalar", idx_header(0x08, {}) + "A")).tensor().item<int>() == 65);
