@@ -137,7 +137,9 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
 // Of two images with their padding.
 Index padded_bytes(const ArrayView& x, Pair padding) {
   const std::size_t rank = x.shape.size();
-  return 2 * 8 * (x.shape[rank - 2] + 2 * padding.rows) * (x.shape[rank - 1] + 2 * padding.cols) + 128;
+  constexpr Index images = 2, element = 8;
+  return images * element * (x.shape[rank - 2] + 2 * padding.rows) * (x.shape[rank - 1] + 2 * padding.cols) +
+         128;
 }
 
 // Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
