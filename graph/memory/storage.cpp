@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <new>
@@ -39,11 +40,11 @@ class LargeBlocks {
  public:
   // The lists are not a thread's own memory, of which a program that loads a plugin has little left for it.
   void open() {
-    if (unused_ == nullptr) unused_ = new (std::nothrow) Lists();
+    if (unused_ == nullptr) unused_ = static_cast<Lists*>(std::calloc(1, sizeof(Lists)));
   }
   void close() {
     give_back();
-    delete std::exchange(unused_, nullptr);
+    std::free(std::exchange(unused_, nullptr));
   }
   void* take(SizeClass size) {
     if (unused_ == nullptr) return nullptr;

@@ -158,13 +158,17 @@ GraphKey::GraphKey(const PendingGraph& pending)
   attributes_.reserve(pending.nodes.size());
   for (Node* node : pending.nodes) {
     const Operation& op = *node->operation;
-    void* copy = nullptr;
-    if (op.attribute_size != 0) {
-      copy = ::operator new(op.attribute_size);
-      op.copy(node->attributes(), copy);
-      described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
+    if (op.attribute_size == 0) {
+      attributes_.emplace_back(nullptr, Delete{&op});
+      continue;
     }
-    attributes_.emplace_back(copy, Delete{&op});
+    described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
+    struct Free {
+      void operator()(void* memory) const noexcept { ::operator delete(memory); }
+    };
+    std::unique_ptr<void, Free> memory(::operator new(op.attribute_size));
+    op.copy(node->attributes(), memory.get());
+    attributes_.emplace_back(memory.release(), Delete{&op});
   }
 }
 
