@@ -333,7 +333,7 @@ Scratch::Scratch(std::size_t bytes) {
 Scratch::~Scratch() {
   const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
-  if (pool.ended || reserve.holds(block.data)) scratch_blocks.trim();
+  if (pool.ended || (reserve.blocks != 0 && reserve.holds(block.data))) scratch_blocks.trim();
 }
 
 bool set_aside(std::size_t bytes) noexcept {
