@@ -132,9 +132,8 @@ struct AtLabel {
     const std::span<const Index> label = labels.span<const Index>();
     for (std::size_t row = 0; row < label.size(); ++row) {
       if (label[row] < 0 || label[row] >= classes) {
-        throw ValueError(
-            fmt::format("cross_entropy: label {} in row {} is outside [0, {}), the classes of the logits",
-                        label[row], row, classes));
+        throw ValueError(fmt::format("label {} in row {} is outside [0, {}), the classes of the logits",
+                                     label[row], row, classes));
       }
     }
     dispatch<floating>(y.dtype, [&]<class T>() {

@@ -62,9 +62,8 @@ class Placing {
 
   Placement run() {
     find_uses();
-    const std::uint32_t last_check = find_last_check();
+    result_.checked_from = find_last_check();
     for (std::uint32_t s = 0; s < steps_.size(); ++s) {
-      checked_ = s >= last_check;
       note_reads(s);
       if (steps_[s].lead != no_id) place(s, steps_[s].lead, 0);
       const auto count = static_cast<std::uint32_t>(steps_[s].members.size());
@@ -165,8 +164,8 @@ class Placing {
     const bool in_place = passes_.reuse && program_.values[id].operation->elementwise;
     if (at.kind == Placement::Kind::output) {
       auto& output = result_.outputs[at.output];
-      output.after_checks = checked_;
-      if (in_place && checked_) output.donor = donor(s, id, member);
+      output.after_checks = s >= result_.checked_from;
+      if (in_place && output.after_checks) output.donor = donor(s, id, member);
       return;
     }
     if (!uses_[id].outside) {
@@ -211,7 +210,6 @@ class Placing {
   std::vector<Use> uses_;  // by buffer
   std::vector<Id> reads_;  // the buffers that the step at hand reads
   Arena arena_;
-  bool checked_ = false;  // whether the step at hand is behind all steps that may throw
   Placement result_;
 };
 

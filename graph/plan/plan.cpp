@@ -42,10 +42,9 @@ class Plan::Machine {
     executables_.reserve(steps.size());
     for (const Step& step : steps) add(step);
     connect();
-    // The first step behind all steps that may throw, and the memory that the kernels from there on may take.
-    for (checked_from_ = steps.size(); checked_from_ > 0 && !may_throw(steps[checked_from_ - 1]);
-         --checked_from_)
-      workspace_ = std::max(workspace_, executables_[checked_from_ - 1].workspace());
+    // The memory that the kernels behind all steps that may throw take for themselves.
+    for (std::size_t s = placement.checked_from; s < executables_.size(); ++s)
+      workspace_ = std::max(workspace_, executables_[s].workspace());
     static_cast<void>(get_num_threads());  // here, where what the environment says may be refused
   }
 
@@ -75,9 +74,9 @@ class Plan::Machine {
       }
     };
     const std::span<StepRunner> all(executables_);
-    run_steps(all.first(checked_from_));
+    run_steps(all.first(placement_.checked_from));
     const OpenReserve open;
-    run_steps(all.subspan(checked_from_));
+    run_steps(all.subspan(placement_.checked_from));
   }
   // Apart, so that it costs nothing when it is not wanted.
   [[gnu::cold, gnu::noinline]] void run_observed(std::byte* arena, StepObserver& observer, const Plan& plan) {
@@ -124,10 +123,6 @@ class Plan::Machine {
   }
 
   const Value& value(Id id) const { return program_.values[id]; }
-  bool may_throw(const Step& step) const {
-    const auto throws = [&](Id id) { return id != no_id && value(id).operation->throws; };
-    return throws(step.lead) || throws(step.reduction) || std::ranges::any_of(step.members, throws);
-  }
   bool is_scratch(Id id) const { return placement_.places[id].kind == Placement::Kind::scratch; }
   std::uint32_t number() const { return static_cast<std::uint32_t>(executables_.size() - 1); }
 
@@ -342,7 +337,6 @@ class Plan::Machine {
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
   std::size_t scratch_bytes_ = 0;
-  std::size_t checked_from_ = 0;  // the first step behind all that may throw
   std::size_t workspace_ = 0;
   Id running_ = no_id;
   // While it is being built.

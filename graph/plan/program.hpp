@@ -115,6 +115,7 @@ struct Placement {
   std::vector<Place> places;  ///< by value
   std::vector<Output> outputs;
   std::size_t arena_bytes = 0;
+  std::size_t checked_from = 0;  ///< the first step behind all steps that may throw
 };
 Placement assign_memory(const Program& program, std::span<const Step> steps, const Passes& passes);
 
