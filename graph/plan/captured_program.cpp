@@ -41,13 +41,14 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
   for (const Tensor& result : results) results_.push_back(output_of(pending, result));
   targets_.resize(plan_->placement().outputs.size());
   for (const StateSlot& slot : slots) {
-    State state{slot.tensor, slot.lock, no_id, no_id, !slot.tensor->is_empty() && slot.tensor->is_tracked(),
-                {}};
+    // Of the leaf that stands for the tensor: another thread may be moving the tensor itself.
+    const Node* read = slot.read();
+    State state{slot.tensor, slot.lock, no_id, no_id, read != nullptr && read->tracked, {}};
     if (!slot.next.is_empty()) {
       state.output = output_of(pending, slot.next);
       if (slot.lock != nullptr) locks_.push_back(slot.lock);
       // A view of a computed value is smaller than the storage of that value.
-      if (source_of(slot.read()) == nullptr && plan_->is_whole(state.output))
+      if (source_of(read) == nullptr && plan_->is_whole(state.output))
         state.storage = plan_->storage_of(state.output);
       if (state.storage != no_id && !plan_->placement().outputs[state.storage].after_checks)
         state.storage = no_id;
