@@ -60,9 +60,8 @@
 #include <utility>
 
 #include <gradweave/graph/attributes.hpp>
-#include <gradweave/graph/kernels/elementwise.hpp>
-#include <gradweave/graph/operation.hpp>
-#include <gradweave/graph/outputs.hpp>
+#include <gradweave/graph/derivative_rule.hpp>
+#include <gradweave/graph/op_traits.hpp>
 #include <gradweave/graph/samples.hpp>
 
 namespace gradweave {
@@ -84,11 +83,6 @@ Tensor apply(const Operands&... inputs) {
   return apply(Op{}, {inputs...});
 }
 
-/// The specs of an op's several outputs, as its `infer` returns them.
-using Specs = std::vector<Spec>;
-/// The several outputs, as its `forward` takes them: `data` is null for one that nobody reads.
-using Outputs = std::span<const ArrayView>;
-
 /// Applies an op with several outputs: `auto [q, r] = apply_outputs<2>(Qr{}, {x});`
 template <std::size_t N, class Op>
 std::array<Tensor, N> apply_outputs(const Op& op, std::initializer_list<Operand> inputs) {
@@ -104,75 +98,11 @@ std::vector<Tensor> apply_outputs(const Op& op, std::initializer_list<Operand> i
 
 namespace detail {
 
-// The kind of an op shows in what it defines.
-template <class Op>
-concept ViewOp = requires { &Op::view; };
-template <class Op>
-concept RowKernelOp =
-    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x); } ||
-    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x, x); } ||
-    requires(const Op& op, const RowRange& rows, const ArrayView& x) { op.forward(rows, x, x, x, x); } ||
-    requires(const Op& op, const RowRange& rows, const ArrayView& x, std::span<const ArrayView> all) {
-      op.forward(rows, x, all);
-    };
-template <class Op>
-concept ElementwiseOp = !requires { &Op::infer; };
-
-// Calls f(items...) with as many items as `f` takes (at most three), or with the span if it takes that.
-template <class F, class Item>
-decltype(auto) spread(const F& f, std::span<const Item> items) {
-  if constexpr (requires { f(items); }) {
-    return f(items);
-  } else if constexpr (requires { f(); }) {
-    return f();
-  } else if constexpr (requires { f(items[0]); }) {
-    return f(items[0]);
-  } else if constexpr (requires { f(items[0], items[1]); }) {
-    return f(items[0], items[1]);
-  } else {
-    return f(items[0], items[1], items[2]);
-  }
-}
-
-// What `infer` says: one Spec, or those of several outputs.
-template <class Op>
-auto inferred(const Op& op, std::span<const Spec> inputs) {
-  return spread([&](const auto&... x) -> decltype(op.infer(x...)) { return op.infer(x...); }, inputs);
-}
-template <class Op>
-concept OutputsOp = requires(const Op& op, std::span<const Spec> inputs) {
-  { inferred(op, inputs) } -> std::same_as<Specs>;
-};
-
-template <class Op>
-constexpr DTypes dtypes_of() {
-  if constexpr (requires { Op::dtypes; }) {
-    return Op::dtypes;
-  } else {
-    return ElementwiseOp<Op> ? floating : ViewOp<Op> ? any_dtype : numeric;
-  }
-}
-
 template <class Op, class T>
 constexpr void add_block(Operation& table) {
   if constexpr (contains(dtypes_of<Op>(), dtype_of<T>)) {
     table.block[static_cast<std::size_t>(dtype_of<T>)] = {&run_block<Op, T>, block_result<Op, T>(),
                                                           block_cost_of<Op, T>()};
-  }
-}
-
-template <class Op>
-Tensor call_vjp(const void* attributes, std::size_t i, const Tensor& g, std::span<const Tensor> inputs,
-                const Tensor& y) {
-  const Op& op = as<Op>(attributes);
-  if constexpr (requires { op.vjp(g, inputs[0], y); }) {
-    return op.vjp(g, inputs[0], y);
-  } else if constexpr (requires { op.vjp(i, g, inputs, y); }) {
-    return op.vjp(i, g, inputs, y);
-  } else if constexpr (requires { op.vjp(i, g, inputs[0], inputs[1], y); }) {
-    return op.vjp(i, g, inputs[0], inputs[1], y);
-  } else {
-    return op.vjp(i, g, inputs[0], inputs[1], inputs[2], y);
   }
 }
 
@@ -294,111 +224,6 @@ template <class Op, class T>
 constexpr void add_joining(Operation& table) {
   if constexpr (contains(dtypes_of<Op>(), dtype_of<T>))
     table.joining[static_cast<std::size_t>(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
-}
-
-// Whether the op's kernels take all values as they come.
-template <class Op, class T, std::size_t... I>
-constexpr bool is_noexcept(std::index_sequence<I...>) {
-  return noexcept(
-      std::declval<const Op&>().forward(std::declval<const Eigen::Map<const Piece<Input<Op, T, I>>>&>()...));
-}
-// The narrowest type that it has a kernel for.
-template <class Op>
-constexpr bool has_noexcept_forward() {
-  if constexpr (contains(dtypes_of<Op>(), DType::bool_)) {
-    if constexpr (takes_all_inputs<Op, bool>)
-      return noexcept(Op::template run<bool>({}, nullptr, 0));
-    else
-      return is_noexcept<Op, bool>(Inputs<Op>());
-  } else if constexpr (contains(dtypes_of<Op>(), DType::int64)) {
-    if constexpr (takes_all_inputs<Op, Index>)
-      return noexcept(Op::template run<Index>({}, nullptr, 0));
-    else
-      return is_noexcept<Op, Index>(Inputs<Op>());
-  } else {
-    if constexpr (takes_all_inputs<Op, double>)
-      return noexcept(Op::template run<double>({}, nullptr, 0));
-    else
-      return is_noexcept<Op, double>(Inputs<Op>());
-  }
-}
-template <class Op>
-constexpr bool throws_of() {
-  if constexpr (requires { Op::throws; }) {
-    return Op::throws;
-  } else if constexpr (ViewOp<Op>) {
-    return false;  // it has no kernel
-  } else if constexpr (ElementwiseOp<Op>) {
-    return !has_noexcept_forward<Op>();
-  } else {
-    return true;
-  }
-}
-
-// Whether Op has a member `vjp` of any kind: another one of that name then makes the name ambiguous.
-struct NamedVjp {
-  int vjp;
-};
-template <class Op>
-struct WithNamedVjp : Op, NamedVjp {};
-template <class Op>
-constexpr bool has_some_vjp() {
-  if constexpr (std::is_final_v<Op>) {
-    return requires { &Op::vjp; };
-  } else {
-    return !requires { &WithNamedVjp<Op>::vjp; };
-  }
-}
-template <class Op>
-concept CallableVjp =
-    requires(const Op& op, Pullback& p) { op.vjp(p); } || requires(const Op& op, const Tensor& t) {
-      { op.vjp(t, t, t) } -> std::same_as<Tensor>;
-    } || requires(const Op& op, std::size_t i, const Tensor& t, std::span<const Tensor> all) {
-      { op.vjp(i, t, all, t) } -> std::same_as<Tensor>;
-    } || requires(const Op& op, std::size_t i, const Tensor& t) {
-      { op.vjp(i, t, t, t, t) } -> std::same_as<Tensor>;
-    } || requires(const Op& op, std::size_t i, const Tensor& t) {
-      { op.vjp(i, t, t, t, t, t) } -> std::same_as<Tensor>;
-    };
-template <class Op>
-concept SaysNoDerivative = (requires { Op::stops_gradient; }) || (requires { Op::not_differentiable; });
-// Results of these kinds have no derivative, whatever the op does.
-template <class Op>
-constexpr bool has_floating_result() {
-  if constexpr (ElementwiseOp<Op>) {
-    if constexpr (!contains(dtypes_of<Op>(), DType::float64) || takes_all_inputs<Op, double>) {
-      return contains(dtypes_of<Op>(), DType::float64);
-    } else {
-      return is_floating(block_result<Op, double>());
-    }
-  } else {
-    // Of nothing, or of whole numbers alone, there is nothing to differentiate.
-    return !requires(const Op& op) { op.infer(); } && (dtypes_of<Op>() & floating) != 0;
-  }
-}
-
-template <class Op>
-constexpr void check_rule() {
-  if constexpr (has_some_vjp<Op>()) {
-    static_assert(
-        requires { &Op::vjp; },
-        "vjp is a template or overloaded. Expected one plain function: Tensor vjp(const Tensor& g, const "
-        "Tensor& x, const Tensor& y), or with the number of the input in front: Tensor vjp(std::size_t i, "
-        "const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y)");
-    static_assert(
-        CallableVjp<Op>,
-        "vjp has another signature than expected: Tensor vjp(const Tensor& g, const Tensor& x, const "
-        "Tensor& y) for one input; Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const "
-        "Tensor& b, const Tensor& y) for two, with a third tensor for three; Tensor vjp(std::size_t i, "
-        "const Tensor& g, std::span<const Tensor> inputs, const Tensor& y) for any number; void "
-        "vjp(Pullback& p) for all inputs and several outputs; const where the op has attributes");
-  } else {
-    static_assert(
-        SaysNoDerivative<Op> || !has_floating_result<Op>(),
-        "the op has a floating result and no derivative: write `static Tensor vjp(const Tensor& g, const "
-        "Tensor& x, const Tensor& y)`, or say `static constexpr bool not_differentiable = true` (asking "
-        "for it is an error) or `static constexpr bool stops_gradient = true` (its result is data)");
-  }
 }
 
 template <class Op>
