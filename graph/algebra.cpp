@@ -18,6 +18,7 @@ struct Fill {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "full";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr bool splat = true;
   static constexpr DTypes dtypes = any_dtype;
@@ -76,43 +77,42 @@ struct Sum {
   template <class T>
   using Tree = Pairwise<Summing<T>>;
   AxisSet axes;
-  Shape shape;
+  bool keepdims;
   static constexpr std::string_view name = "sum";
   static constexpr bool throws = false;
-  Spec infer(const Spec& x) const { return {shape, x.dtype}; }
+  Spec infer(const Spec& x) const { return {reduced_shape(x.shape, axes, keepdims), x.dtype}; }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
+      reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
     });
   }
   Index row_width(const ArrayView& y, const ArrayView& x) const {
-    return reduced_width(x.shape, axes.bits, y.size());
+    return reduced_width(x.shape, axes, y.size());
   }
   Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
-    const Shape full_shape = x.shape();
-    const Shape kept = keep_axes(full_shape, axes.bits);
-    return broadcast_to(
-        broadcasts_to(shape, full_shape) && same_when_padded(shape, kept) ? g : reshape(g, kept), full_shape);
+    const Shape shape = x.shape(), kept = reduced_shape(shape, axes, true);
+    return broadcast_to(same_when_padded(g.shape(), kept) ? g : reshape(g, kept), shape);
   }
-  static bool same_when_padded(Dims shape, Dims kept) {  // (3) stands for (1, 3)
-    return std::all_of(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(shape.size()),
+  static bool same_when_padded(const Shape& shape, Dims kept) {  // (3) stands for (1, 3)
+    return std::all_of(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(shape.rank()),
                        [](Index s) { return s == 1; }) &&
-           same(shape, kept.last(shape.size()));
+           same(shape, kept.last(shape.rank()));
   }
   static SamplesOf<Sum> samples() {
-    return {{{.axes = {0b01}, .shape = {3}}, {uniform(-2, 2)}},
-            {{.axes = {0b10}, .shape = {2, 1}}, {uniform(-2, 2)}},
-            {{.axes = {0b101}, .shape = {3}}, {uniform(-2, 2, {2, 3, 4})}},
-            {{.axes = {0b11}, .shape = {}}, {uniform(-2, 2)}}};
+    return {{{.axes = {0b10}, .keepdims = false}, {uniform(-2, 2)}},
+            {{.axes = {0b01}, .keepdims = true}, {uniform(-2, 2)}},
+            {{.axes = {0b101}, .keepdims = false}, {uniform(-2, 2, {2, 3, 4})}},
+            {{.axes = {0b11}, .keepdims = false}, {uniform(-2, 2)}}};
   }
 };
 
 struct BroadcastTo {
   Shape shape;
   static constexpr std::string_view name = "broadcast_to";
+  static constexpr bool leading_axes = false;
   Spec infer(const Spec& x) const {
     if (!broadcasts_to(x.shape, shape)) {
       throw ShapeError(fmt::format("{} does not broadcast to {}", to_string(x.shape), to_string(shape)));
@@ -140,6 +140,7 @@ struct BroadcastTo {
 struct Reshape {
   Shape shape;
   static constexpr std::string_view name = "reshape";
+  static constexpr bool leading_axes = false;
   Spec infer(const Spec& x) const {
     if (numel(x.shape) != numel(shape)) {
       throw ShapeError(fmt::format("{} elements do not fill shape {}", numel(x.shape), to_string(shape)));
@@ -205,12 +206,12 @@ Tensor add(std::span<const Tensor> terms) {
   return apply_all(Add{}, std::vector<Operand>(terms.begin(), terms.end()));
 }
 
-Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape) {
-  if (x.tensor() != nullptr && !x.tensor()->is_empty() && contains(numeric, x.tensor()->dtype()) &&
-      x.tensor()->numel() == numel(shape)) {
-    return reshape(x, Dims(shape));  // one term each
+Tensor sum_axes(const Operand& x, AxisSet axes, bool keepdims) {
+  if (x.tensor() != nullptr && !x.tensor()->is_empty() && contains(numeric, x.tensor()->dtype())) {
+    const Shape from = x.tensor()->shape(), shape = reduced_shape(from, axes, keepdims);
+    if (numel(from) == numel(shape)) return reshape(x, Dims(shape));  // one term each
   }
-  return apply(Sum{{axes}, shape}, {x});
+  return apply(Sum{axes, keepdims}, {x});
 }
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
@@ -225,11 +226,14 @@ Tensor sum_to(const Operand& x, const Shape& shape) {
   if (!broadcasts_to(shape, from))
     refuse<ShapeError>("sum_to", {x}, fmt::format("{} does not broadcast to it", to_string(shape)));
   const std::size_t lead = from.rank() - shape.rank();
-  unsigned axes = 0;
-  for (std::size_t axis = 0; axis < from.rank(); ++axis) {
-    if (axis < lead || (shape[axis - lead] == 1 && from[axis] != 1)) axes |= 1U << axis;
+  unsigned in_front = (1U << lead) - 1, repeated = 0;
+  for (std::size_t axis = lead; axis < from.rank(); ++axis) {
+    if (shape[axis - lead] == 1 && from[axis] != 1) repeated |= 1U << axis;
   }
-  return sum_axes(x, axes, shape);
+  const auto axes = [&](unsigned front) { return AxisSet::from_front(front, from.rank()); };
+  if (repeated == 0) return sum_axes(x, axes(in_front), false);
+  const Tensor kept = sum_axes(x, axes(in_front | repeated), true);
+  return reshape(Operand(kept, x.where()), Dims(shape));
 }
 
 Tensor reshape(const Operand& x, std::initializer_list<Index> sizes) {

@@ -23,9 +23,8 @@ Tensor add(std::span<const Tensor> terms);
 /// The elementwise op that gives its input as it is: a copy in row-major order.
 const Operation& copy_operation();
 
-/// The sum over the axes whose bit is set in `axes`, laid out as `shape` (the axes left out, or kept with
-/// size 1, ...).
-Tensor sum_axes(const Operand& x, unsigned axes, const Shape& shape);
+/// The sum over some axes, which are left out or kept with size 1.
+Tensor sum_axes(const Operand& x, AxisSet axes, bool keepdims = false);
 /// `x` repeated to `shape`, as NumPy's `broadcast_to`: a view. Throws ShapeError.
 Tensor broadcast_to(const Operand& x, const Shape& shape);
 /// The sum over everything that broadcasting from `shape` to x's shape repeats: the vjp of `broadcast_to`.

@@ -190,6 +190,12 @@ Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span
 
 }  // namespace
 
+std::string to_string(const Operation& operation, const void* attributes) {
+  std::string text(operation.name);
+  return operation.attribute_size == 0 ? text
+                                       : text + "(" + to_string(operation.attributes(attributes)) + ")";
+}
+
 bool Node::has_room_for_strides() const { return strided || reserves_strides(*operation); }
 
 void* Node::attributes() {

@@ -11,8 +11,10 @@
 //   };
 //   Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 //
-// Attributes are plain data members, at most six, each with a default constructor; then the functions are
-// const members, and `samples` returns `SamplesOf<Op>`: pairs of an op and its inputs.
+// Attributes are plain data members, at most eight, each with a default constructor: numbers, bools, dtypes,
+// enumerators, strings, shapes, vectors, arrays or structs of such (attributes.hpp). Their names, comparison,
+// hash, text and JSON are derived; registry.hpp gives an op back by its name and attributes. With attributes
+// the functions are const members, and `samples` returns `SamplesOf<Op>`: pairs of an op and its inputs.
 //
 // What an op defines tells its kind:
 //
@@ -37,6 +39,12 @@
 // - several outputs: infer returns Specs, one for each output, and forward(Outputs y, const ArrayView& x...)
 //   fills those that have data. `apply_outputs` gives them as tensors of their own.
 //
+// Axes are counted from the last, and whatever stands in front of an op's own axes is carried along: a stack
+// of inputs gives the stack of the results, which the checker tries. `leading_axes = false` says that an op
+// is not like that (its attributes are a whole shape); `shared_inputs` how many of its last inputs are the
+// same for the whole stack (indices); `broadcasts = true` that axes in front broadcast, as those of
+// elementwise ops do.
+//
 // An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the kernel takes
 // all values as they come: an optimizer may then update in place before it runs. Without it an op in a
 // reverse pass costs memory, since nothing is overwritten before what may throw. `pure = false` says that the
@@ -46,13 +54,15 @@
 //
 // vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
 // op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all cotangents and
-// outputs, and gives those of all inputs (outputs.hpp). An op without a rule says so: `not_differentiable =
-// true` makes asking for its derivative an error, `stops_gradient = true` makes its result data; a result
-// that is not floating needs neither. A static sum_of(terms) may give the sum of several results of the op in
-// a shorter way, or empty. A member `identity` is the number that, as one of two inputs, leaves the other as
-// it is. flops(y, x...) says how many floating-point operations the op takes, as a double, for reports
-// (report/explain.hpp): by default one for each element of an elementwise op's output, and of a kernel's
-// inputs.
+// outputs, and gives those of all inputs (outputs.hpp). jvp(dx, x, y), or
+// jvp(tangents, inputs, y) with spans, may give the tangent of the output in a shorter way than the one
+// derived from vjp; of several inputs, those that do not move have an empty tangent. An op without a rule
+// says so: `not_differentiable = true` makes asking for its derivative an error, `stops_gradient = true`
+// makes its result data; a result that is not floating needs neither. A static sum_of(terms) may give the sum
+// of several results of the op in a shorter way, or empty. A member `identity` is the number that, as one of
+// two inputs, leaves the other as it is. flops(y, x...) says how many floating-point operations the op takes,
+// as a double, for reports (report/explain.hpp): by default one for each element of an elementwise op's
+// output, and of a kernel's inputs.
 #pragma once
 #include <algorithm>
 #include <tuple>
@@ -235,8 +245,15 @@ constexpr Operation describe() {
   table.fixed = fixed_dtypes<Op>();
   table.throws = throws_of<Op>();
   if constexpr (requires { Op::pure; }) table.pure = Op::pure;
+  if constexpr (requires { Op::leading_axes; }) table.leading_axes = Op::leading_axes;
+  table.broadcasts = ElementwiseOp<Op>;
+  if constexpr (requires { Op::broadcasts; }) table.broadcasts = Op::broadcasts;
+  table.shared_inputs = scalar_inputs_of<Op>();
+  if constexpr (requires { Op::shared_inputs; }) table.shared_inputs = Op::shared_inputs;
 
   if constexpr (!std::is_empty_v<Op>) {
+    static_assert(
+        requires { Op{}; }, "each attribute needs a default constructor");
     table.attribute_size = sizeof(Op);
     table.copy = [](const void* from, void* to) { new (to) Op(as<Op>(from)); };
     table.equal = [](const void* a, const void* b) {
@@ -253,15 +270,13 @@ constexpr Operation describe() {
           },
           members(as<Op>(attributes)));
     };
-    table.print = [](const void* attributes) {
-      return std::apply(
-          [](const auto&... m) {
-            std::string text;
-            ((text += (text.empty() ? "" : ", ") + print_member(m)), ...);
-            return text;
-          },
-          members(as<Op>(attributes)));
+    table.attributes = [](const void* attributes) { return record_of(as<Op>(attributes)); };
+    table.construct = [](const AttributeValue::Record& attributes, void* to) {
+      Op op{};
+      read_record(attributes, op);
+      new (to) Op(std::move(op));
     };
+    static_assert(alignof(Op) <= alignof(std::int64_t), "attributes lie at a multiple of eight bytes");
     if constexpr (!std::is_trivially_destructible_v<Op>) {
       table.destroy = [](void* attributes) noexcept { static_cast<Op*>(attributes)->~Op(); };
     }
@@ -333,6 +348,7 @@ constexpr Operation describe() {
   } else if constexpr (requires { &Op::vjp; }) {
     table.vjp = &call_vjp<Op>;
   }
+  if constexpr (requires { &Op::jvp; }) table.jvp = &call_jvp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
   if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;

@@ -22,6 +22,23 @@ Tensor call_vjp(const void* attributes, std::size_t i, const Tensor& g, std::spa
   }
 }
 
+template <class Op>
+Tensor call_jvp(const void* attributes, std::span<const Tensor> tangents, std::span<const Tensor> inputs,
+                const Tensor& y) {
+  const Op& op = as<Op>(attributes);
+  if constexpr (requires { op.jvp(tangents[0], inputs[0], y); }) {
+    return op.jvp(tangents[0], inputs[0], y);
+  } else {
+    return op.jvp(tangents, inputs, y);
+  }
+}
+template <class Op>
+concept CallableJvp = requires(const Op& op, const Tensor& t) {
+  { op.jvp(t, t, t) } -> std::same_as<Tensor>;
+} || requires(const Op& op, std::span<const Tensor> all, const Tensor& t) {
+  { op.jvp(all, all, t) } -> std::same_as<Tensor>;
+};
+
 // Whether Op has a member `vjp` of any kind: another one of that name then makes the name ambiguous.
 struct NamedVjp {
   int vjp;
@@ -66,6 +83,15 @@ constexpr bool has_floating_result() {
 
 template <class Op>
 constexpr void check_rule() {
+  if constexpr (requires { &Op::jvp; }) {
+    static_assert(
+        CallableJvp<Op>,
+        "jvp has another signature than expected: Tensor jvp(const Tensor& dx, const Tensor& x, const "
+        "Tensor& y) for one input; Tensor jvp(std::span<const Tensor> tangents, std::span<const "
+        "Tensor> inputs, const Tensor& y) for any number; const where the op has attributes");
+    if constexpr (!ElementwiseOp<Op>)
+      static_assert(!OutputsOp<Op>, "an op with several outputs has its jvp derived from its vjp");
+  }
   if constexpr (has_some_vjp<Op>()) {
     static_assert(
         requires { &Op::vjp; },

@@ -16,11 +16,6 @@
 namespace gradweave {
 namespace {
 
-// Leaves stay out of the traversal: other threads may be differentiating with respect to the same ones.
-struct FollowTracked {
-  static bool follows(const Node& node) { return node.tracked && node.input_count > 0; }
-};
-
 // A handle that does not count, to what others hold meanwhile.
 struct Borrowed {
   explicit Borrowed(Node* node) : tensor(Tensor::adopt(node)) {}
@@ -29,14 +24,6 @@ struct Borrowed {
   Borrowed& operator=(const Borrowed&) = delete;
   Tensor tensor;
 };
-
-std::string describe(const Tensor& t) {
-  const Node& node = *t.node();
-  std::string text =
-      fmt::format("{} {} {}", node.operation->name, name_of(node.dtype), to_string(node.shape()));
-  if (node.place) text += fmt::format(" of module \"{}\"", node.place->path);
-  return text;
-}
 
 class Reverse {
  public:
@@ -49,7 +36,7 @@ class Reverse {
     numberings_ = detail::numberings;
     for (Node* node : order_) {  // inputs first: what depends on a wanted tensor takes part
       for (const Tensor& input : node->inputs()) {
-        if (input.node()->released) refuse_released(*node, input);
+        if (input.node()->released) refuse_released(node->operation->name, Operand(input, node->where));
         if (const Slot* slot = slot_of(input.node()); slot != nullptr && slot->needed)
           slots_[node->index].needed = true;
       }
@@ -154,9 +141,7 @@ class Reverse {
     Outputs known{{g}, {borrowed.tensor}};
     if (node.operation->infer_outputs != nullptr) {
       known = std::exchange(outputs_[k], {});
-      std::vector<Spec> inputs;
-      for (const Tensor& input : std::as_const(node).inputs()) inputs.push_back(input.node()->spec());
-      const std::size_t count = node.operation->infer_outputs(node.attributes(), inputs).size();
+      const std::size_t count = output_specs(node).size();
       known.cotangents.resize(count), known.outputs.resize(count);
     }
     std::vector<bool> wanted(node.input_count);
@@ -164,9 +149,8 @@ class Reverse {
       const Slot* slot = slot_of(node.inputs()[i].node());
       wanted[i] = slot != nullptr && slot->needed;
     }
-    std::vector<Tensor> terms(node.input_count);
-    Pullback given(borrowed.tensor, known.cotangents, known.outputs, wanted, terms);
-    node.operation->pull_back(node.operation->attribute_size == 0 ? nullptr : node.attributes(), given);
+    std::vector<Tensor> terms =
+        gradweave::pull_back(borrowed.tensor, known.cotangents, known.outputs, wanted);
     if (detail::numberings != numberings_) renumber();
     for (std::size_t i = 0; i < node.input_count; ++i) {
       if (terms[i].is_empty()) continue;
@@ -193,14 +177,6 @@ class Reverse {
       if (Tensor shorter = op.sum_of(terms); !shorter.is_empty()) return shorter;
     }
     return gradweave::add(terms);
-  }
-
-  // Terms would be missing without a word.
-  [[noreturn]] static void refuse_released(const Node& node, const Tensor& input) {
-    refuse<GraphError>(
-        node.operation->name, {Operand(input, node.where)},
-        "no gradient can flow through an operand whose history was released, by an optimizer's "
-        "step or since it is the result of a compiled function; take detach(x) if it is meant as data");
   }
 
   void renumber() {
@@ -233,36 +209,41 @@ class Reverse {
   std::unordered_map<const Node*, std::size_t> leaves_;
 };
 
-void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected) {
-  if (y.is_empty()) throw GraphError("gradients of an empty Tensor");
+void check(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent, Unconnected unconnected,
+           std::source_location where) {
+  if (y.is_empty()) throw GraphError(at_line("gradients of an empty Tensor", where));
   for (const Tensor& w : wrt) {
-    if (w.is_empty()) throw GraphError("gradients with respect to an empty Tensor");
+    if (w.is_empty()) throw GraphError(at_line("gradients with respect to an empty Tensor", where));
   }
   if (y.node()->released) {
-    throw GraphError(
+    throw GraphError(at_line(
         fmt::format("gradients of {}: its history was released, by an optimizer's step (take gradients "
                     "before it) or since it is "
                     "the result of a compiled function (take detach(x) of one that is meant as data)",
-                    describe(y)));
+                    describe(y)),
+        where));
   }
   if (!y.is_tracked() && unconnected == Unconnected::error)
-    throw GraphError(fmt::format("gradients of {}: it does not depend on any variable", describe(y)));
+    throw GraphError(
+        at_line(fmt::format("gradients of {}: it does not depend on any variable", describe(y)), where));
   if (cotangent.is_empty() && y.numel() != 1) {
     throw GraphError(
-        fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent",
-                    describe(y), y.numel()));
+        at_line(fmt::format("gradients of {}: it has {} elements; reduce it (sum, mean) or give a cotangent",
+                            describe(y), y.numel()),
+                where));
   }
   if (!cotangent.is_empty() && !same(cotangent.shape(), y.shape())) {
-    throw ShapeError(fmt::format("gradients of {}: its cotangent has shape {}", describe(y),
-                                 to_string(cotangent.shape())));
+    throw ShapeError(at_line(
+        fmt::format("gradients of {}: its cotangent has shape {}", describe(y), to_string(cotangent.shape())),
+        where));
   }
 }
 
 }  // namespace
 
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, const Tensor& cotangent,
-                              Unconnected unconnected) {
-  check(y, wrt, cotangent, unconnected);
+                              Unconnected unconnected, std::source_location where) {
+  check(y, wrt, cotangent, unconnected, where);
   const ReversePass mode;
   Reverse reverse(y, wrt);
   if (y.is_tracked())
@@ -276,9 +257,11 @@ std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> wrt, cons
       continue;
     }
     if (g.is_empty() && unconnected == Unconnected::error) {
-      throw GraphError(fmt::format(
-          "gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
-          describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"));
+      throw GraphError(at_line(
+          fmt::format(
+              "gradients of {}: it does not depend on {}{}; ask for Unconnected::zeros if that is meant",
+              describe(y), describe(w), w.is_tracked() ? "" : " (not tracked: is it a variable?)"),
+          where));
     }
     result.push_back(g.is_empty() ? zeros(w.shape(), w.dtype()) : std::move(g));
   }

@@ -8,6 +8,21 @@
 #include <gradweave/graph/node.hpp>
 
 namespace gradweave {
+
+std::string at_line(std::string text, std::source_location where) {
+  std::string_view file = where.file_name();
+  file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
+  return where.line() == 0 ? text : text + fmt::format(" ({}:{})", file, where.line());
+}
+
+std::string describe(const Tensor& tensor) {
+  const Node& node = *tensor.node();
+  std::string text =
+      fmt::format("{} {} {}", node.operation->name, name_of(node.dtype), to_string(node.shape()));
+  if (node.place) text += fmt::format(" of module \"{}\"", node.place->path);
+  return text;
+}
+
 namespace {
 
 std::string describe(const Spec& spec) {
@@ -24,10 +39,7 @@ std::string situated_at(const ModulePath* place, std::string_view op, const Oper
   std::string text = place != nullptr ? fmt::format("module \"{}\": {}", place->path, op) : std::string(op);
   for (std::size_t i = 0; i < operands.size(); ++i)
     text += (i == 0 ? " of " : " with ") + describe(operands[i]);
-  text += fmt::format(": {}", reason);
-  std::string_view file = at.file_name();
-  file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
-  return at.line() == 0 ? text : text + fmt::format(" ({}:{})", file, at.line());
+  return at_line(text + fmt::format(": {}", reason), at);
 }
 
 // Throws what is being handled on, as what it is, with another text; other exceptions as they are.
@@ -85,6 +97,13 @@ std::size_t axis_of(const Operand& x, Index axis, std::string_view op, std::size
   } catch (const ShapeError&) {
     rethrow_situated(op, {&x, 1});
   }
+}
+
+void refuse_released(std::string_view op, const Operand& operand) {
+  refuse<GraphError>(
+      op, {operand},
+      "no gradient can flow through an operand whose history was released, by an optimizer's "
+      "step or since it is the result of a compiled function; take detach(x) if it is meant as data");
 }
 
 }  // namespace gradweave

@@ -8,6 +8,13 @@
 
 namespace gradweave {
 
+/// The text with a source line behind it, if there is one: `text (file.cpp:12)`.
+std::string at_line(std::string text, std::source_location where);
+/// `matmul float32 (2, 3) of module "hidden"`.
+std::string describe(const Tensor& tensor);
+/// Of a derivative through an operand with a released history: terms would be missing without a word.
+[[noreturn]] void refuse_released(std::string_view op, const Operand& operand);
+
 /// The reason, with the open module, the op, its operands and the source line of the first around it.
 std::string situated(std::string_view op, std::span<const Operand> operands, std::string_view reason);
 template <class E>

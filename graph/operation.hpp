@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <gradweave/graph/attribute_value.hpp>
 #include <gradweave/graph/kernels/array.hpp>
 #include <gradweave/graph/operand.hpp>
 #include <gradweave/graph/tensor.hpp>
@@ -26,7 +27,9 @@ struct Operation {
   void (*destroy)(void*) noexcept = nullptr;  ///< null when there is nothing to do
   bool (*equal)(const void*, const void*) = nullptr;
   std::size_t (*hash)(const void*) = nullptr;
-  std::string (*print)(const void*) = nullptr;
+  AttributeValue::Record (*attributes)(const void*) = nullptr;  ///< by their names
+  /// Makes attributes of values, in raw memory. Throws ValueError unless the values fit.
+  void (*construct)(const AttributeValue::Record&, void* to) = nullptr;
 
   // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed.
   DTypes dtypes = numeric;
@@ -44,6 +47,14 @@ struct Operation {
 
   std::optional<double>
       identity;  ///< of two inputs: where one is this number everywhere, the result is the other
+
+  /// Defined over its inputs' last axes, with anything in front: a stack of inputs gives the stack of
+  /// results.
+  bool leading_axes = true;
+  /// So many of its last inputs are the same for all that stands in front, such as the indices of `take`.
+  std::size_t shared_inputs = 0;
+  /// What stands in front broadcasts.
+  bool broadcasts = false;
 
   // Values: one of `block` (elementwise), `view`, `run`, `run_rows` and `run_outputs`; leaves have none.
   bool elementwise = false;
@@ -86,11 +97,22 @@ struct Operation {
   /// The same for all inputs at once, in place of `vjp`.
   void (*pull_back)(const void*, Pullback&) = nullptr;
   bool stops_gradient = false;
+  /// The tangent of the output from those of the inputs, which are empty where nothing moves; null: derived
+  /// from the vjp. Empty means zero.
+  Tensor (*jvp)(const void*, std::span<const Tensor> tangents, std::span<const Tensor> inputs,
+                const Tensor& y) = nullptr;
   // The sum of at least two results of this op, where there is a shorter way than to add them; else empty.
   Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
 
   std::vector<Sample> (*samples)() = nullptr;
 };
+
+/// The one description of an op, derived from its struct by define.hpp.
+template <class Op>
+const Operation& operation_of();
+
+/// Its name with its attributes: `matmul(transpose_a=false, transpose_b=true)`, or `exp`.
+std::string to_string(const Operation& operation, const void* attributes);
 
 /// Adds a node for `operation` to the graph: promotes dtypes, infers the shape, records place and line.
 /// Errors of `infer` are thrown on with the op's name and place.

@@ -1,7 +1,10 @@
 #include <gradweave/graph/outputs.hpp>
 
+#include <fmt/format.h>
+
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 
 namespace gradweave {
@@ -13,6 +16,7 @@ struct Output {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "output";
+  static constexpr bool leading_axes = false;
   static constexpr DTypes dtypes = only(DType::bool_);
   Spec infer(const Spec&) const { return {shape, dtype}; }
   bool view(const ArrayView&, ArrayView& y, std::span<Index> strides) const {
@@ -23,12 +27,6 @@ struct Output {
   }
   static SamplesOf<Output> samples() { return {{{0, 2, {4}, DType::bool_}, {booleans({6})}}}; }
 };
-
-std::vector<Spec> specs_of(const Node& node) {
-  std::vector<Spec> inputs;
-  for (const Tensor& input : node.inputs()) inputs.push_back(input.node()->spec());
-  return node.operation->infer_outputs(const_cast<Node&>(node).attributes(), inputs);
-}
 
 Tensor make_output(const Tensor& node, const OutputLayout& layout, std::size_t k) {
   const Spec& spec = layout.specs[k];
@@ -51,19 +49,26 @@ OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted) {
   return layout;
 }
 
+std::vector<Spec> output_specs(const Node& node) {
+  if (node.operation->infer_outputs == nullptr) return {node.spec()};
+  std::vector<Spec> inputs;
+  for (const Tensor& input : node.inputs()) inputs.push_back(input.node()->spec());
+  return node.operation->infer_outputs(const_cast<Node&>(node).attributes(), inputs);
+}
+
 const Operation& output_operation() { return operation_of<Output>(); }
 std::size_t output_number(const Node& output) {
   return static_cast<std::size_t>(detail::as<Output>(const_cast<Node&>(output).attributes()).number);
 }
 
 std::vector<Tensor> outputs_of(const Tensor& node) {
-  const OutputLayout layout = lay_out(specs_of(*node.node()));
+  const OutputLayout layout = lay_out(output_specs(*node.node()));
   std::vector<Tensor> all;
   for (std::size_t k = 0; k < layout.specs.size(); ++k) all.push_back(make_output(node, layout, k));
   return all;
 }
 Tensor output_of(const Tensor& node, std::size_t number) {
-  return make_output(node, lay_out(specs_of(*node.node())), number);
+  return make_output(node, lay_out(output_specs(*node.node())), number);
 }
 
 Pullback::Pullback(const Tensor& node, std::span<const Tensor> cotangents, std::span<Tensor> outputs,
@@ -82,6 +87,25 @@ Tensor Pullback::cotangent(std::size_t k) const {
   if (has_cotangent(k)) return cotangents_[k];
   const Spec spec = output(k).node()->spec();
   return zeros(spec.shape, spec.dtype);
+}
+
+std::vector<Tensor> pull_back(const Tensor& tensor, std::span<const Tensor> cotangents,
+                              std::span<Tensor> outputs, const std::vector<bool>& wanted) {
+  Node& node = *tensor.node();
+  const Operation& op = *node.operation;
+  const void* attributes = op.attribute_size == 0 ? nullptr : node.attributes();
+  std::vector<Tensor> terms(node.input_count);
+  if (op.pull_back != nullptr) {
+    Pullback given(tensor, cotangents, outputs, wanted, terms);
+    op.pull_back(attributes, given);
+    return terms;
+  }
+  if (op.vjp == nullptr)
+    throw GraphError(fmt::format("{} has no vjp: it is not differentiable", describe(tensor)));
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    if (wanted[i]) terms[i] = op.vjp(attributes, i, cotangents[0], std::as_const(node).inputs(), tensor);
+  }
+  return terms;
 }
 
 void Pullback::give(std::size_t i, Tensor term) {

@@ -23,6 +23,12 @@ struct FollowDifferentiable {
   }
 };
 
+/// Nodes behind which there are variables. Leaves stay out of the traversal: other threads may be
+/// differentiating with respect to the same ones.
+struct FollowTracked {
+  static bool follows(const Node& node) { return node.tracked && node.input_count > 0; }
+};
+
 namespace detail {
 
 // What Boost calls a queue, but last in, first out.

@@ -21,6 +21,7 @@ struct Conv2d {
   Pair stride, padding, dilation;
   Index groups;
   static constexpr std::string_view name = "conv2d";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x, const Spec& weight) const {
@@ -74,6 +75,7 @@ struct Conv2dInput {
   Index groups;
   Shape images;
   static constexpr std::string_view name = "conv2d_input";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
@@ -114,6 +116,7 @@ struct Conv2dWeight {
   Index groups;
   Shape weight;
   static constexpr std::string_view name = "conv2d_weight";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }

@@ -40,13 +40,15 @@ void CheckIndex::forward(const ArrayView& y, const ArrayView& indices) const {
   std::ranges::copy(from, y.as<Index>());
 }
 
+// The axes of `indices` stand for one axis of x.
 struct Take {
   Index axis;
   static constexpr std::string_view name = "take";
   static constexpr DTypes dtypes = any_dtype;
+  static constexpr std::size_t shared_inputs = 1;
   static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
   Spec infer(const Spec& x, const Spec& indices) const {
-    const auto at = static_cast<std::ptrdiff_t>(axis);
+    const auto at = static_cast<std::ptrdiff_t>(normalize_axis(axis, x.shape.rank()));
     std::vector<Index> sizes(x.shape.begin(), x.shape.begin() + at);
     sizes.insert(sizes.end(), indices.shape.begin(), indices.shape.end());
     sizes.insert(sizes.end(), x.shape.begin() + at + 1, x.shape.end());
@@ -54,7 +56,7 @@ struct Take {
   }
   // A row is what lies behind one index.
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x, const ArrayView& indices) const {
-    const Index size = x.shape[static_cast<std::size_t>(axis)], count = indices.size();
+    const Index size = x.shape[normalize_axis(axis, x.shape.size())], count = indices.size();
     const Index bytes = rows.width * static_cast<Index>(size_of(x.dtype));
     for (Index row = 0; row < rows.count; ++row) {
       const Index outer = (rows.first + row) / count, i = (rows.first + row) % count;
@@ -65,14 +67,14 @@ struct Take {
     }
   }
   Index row_width(const ArrayView&, const ArrayView& x, const ArrayView&) const {
-    return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
+    return numel(x.shape.last(static_cast<std::size_t>(-1 - axis)));
   }
   Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
     return take_vjp(g, checked(indices, x.size(axis)), axis, x.size(axis));
   }
   static SamplesOf<Take> samples() {
-    return {{{0}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}},
-            {{1}, {uniform(-2, 2), integers(0, 3, {2, 2})}}};
+    return {{{-2}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}},
+            {{-1}, {uniform(-2, 2), integers(0, 3, {2, 2})}}};
   }
 };
 
@@ -81,17 +83,18 @@ struct TakeVjp {
   Index axis, size;
   static constexpr std::string_view name = "take_vjp";
   static constexpr bool throws = false;
+  static constexpr std::size_t shared_inputs = 1;
   static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
   Spec infer(const Spec& g, const Spec& indices) const {
-    const auto at = static_cast<std::ptrdiff_t>(axis);
-    std::vector<Index> sizes(g.shape.begin(), g.shape.begin() + at);
+    const auto behind = static_cast<std::size_t>(-1 - axis), taken = indices.shape.rank() + behind;
+    if (axis >= 0 || taken > g.shape.rank()) throw ShapeError(fmt::format("no axis {} was taken from", axis));
+    std::vector<Index> sizes(g.shape.begin(), g.shape.end() - static_cast<std::ptrdiff_t>(taken));
     sizes.push_back(size);
-    sizes.insert(sizes.end(), g.shape.begin() + at + static_cast<std::ptrdiff_t>(indices.shape.rank()),
-                 g.shape.end());
+    sizes.insert(sizes.end(), g.shape.end() - static_cast<std::ptrdiff_t>(behind), g.shape.end());
     return {Shape(Dims(sizes)), g.dtype};
   }
   void forward(const ArrayView& y, const ArrayView& g, const ArrayView& indices) const {
-    const auto at = static_cast<std::size_t>(axis);
+    const std::size_t at = normalize_axis(axis, y.shape.size());
     const Index outer = numel(y.shape.first(at)), inner = numel(y.shape.subspan(at + 1)),
                 count = indices.size();
     dispatch<numeric>(y.dtype, [&]<class T>() {
@@ -109,7 +112,7 @@ struct TakeVjp {
   Tensor vjp(std::size_t, const Tensor& h, const Tensor&, const Tensor& indices, const Tensor&) const {
     return take(h, indices, axis);
   }
-  static SamplesOf<TakeVjp> samples() { return {{{0, 4}, {uniform(-2, 2, {3, 2}), integers(0, 4, {3})}}}; }
+  static SamplesOf<TakeVjp> samples() { return {{{-2, 4}, {uniform(-2, 2, {3, 2}), integers(0, 4, {3})}}}; }
 };
 
 Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size) {
@@ -203,6 +206,7 @@ struct Arange {
   Index count;
   DType dtype;
   static constexpr std::string_view name = "arange";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {{count}, dtype}; }
@@ -217,7 +221,8 @@ struct Arange {
 }  // namespace
 
 Tensor take(const Operand& x, const Operand& indices, Index axis) {
-  return apply(Take{static_cast<Index>(axis_of(x, axis, "take"))}, {x, indices});
+  const auto at = static_cast<Index>(axis_of(x, axis, "take"));
+  return apply(Take{at - static_cast<Index>(x.tensor()->rank())}, {x, indices});
 }
 Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
   return apply(OneHot{classes, dtype}, {labels});

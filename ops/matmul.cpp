@@ -97,6 +97,7 @@ Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transp
 struct MatMul {
   bool transpose_a, transpose_b;
   static constexpr std::string_view name = "matmul";
+  static constexpr bool broadcasts = true;
   static constexpr bool throws = false;
   static constexpr bool takes_strides = true;
   Spec infer(const Spec& a, const Spec& b) const {

@@ -14,4 +14,10 @@ std::vector<const Operation*> all_operations() {
   return all;
 }
 
+Registry builtin_operations() {
+  Registry registry;
+  for (const Operation* operation : all_operations()) registry.add(*operation);
+  return registry;
+}
+
 }  // namespace gradweave

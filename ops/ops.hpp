@@ -4,6 +4,7 @@
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/kernels/parallel.hpp>
+#include <gradweave/graph/registry.hpp>
 #include <gradweave/graph/report/explain.hpp>
 #include <gradweave/graph/tensor.hpp>
 #include <gradweave/ops/activation.hpp>
@@ -22,7 +23,9 @@
 
 namespace gradweave {
 
-/// Every operation of the library.
+/// Every operation of the library,
 std::vector<const Operation*> all_operations();
+/// and the same by name, to which a program adds its own: `registry.add<MyOp>()`.
+Registry builtin_operations();
 
 }  // namespace gradweave

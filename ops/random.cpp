@@ -8,6 +8,7 @@
 
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/ops/kernels/philox.hpp>
 
@@ -53,6 +54,7 @@ struct RandomUniform {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_uniform";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
   static constexpr DTypes dtypes = any_dtype;
@@ -79,6 +81,7 @@ struct RandomNormal {
   Shape shape;
   DType dtype;
   static constexpr std::string_view name = "random_normal";
+  static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
   static constexpr DTypes dtypes = any_dtype;
@@ -99,18 +102,19 @@ struct RandomNormal {
   }
 };
 
-void require_floating(std::string_view op, DType dtype) {
-  if (!is_floating(dtype)) throw DTypeError(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)));
+void require_floating(std::string_view op, DType dtype, std::source_location where) {
+  if (!is_floating(dtype))
+    throw DTypeError(at_line(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)), where));
 }
 
 // What `op` draws. In a compiled function, each further run draws on from where the generator is then. The
 // numbers are taken last: those of a draw that fails are not lost.
 template <class Op>
-Tensor draw(const Op& op, Generator& generator) {
+Tensor draw(const Op& op, Generator& generator, std::source_location where) {
   const auto count = static_cast<std::uint64_t>(numel(op.shape));
   const auto as_index = [](std::uint64_t word) { return static_cast<Index>(word); };
   const Tensor state = constant(std::vector<Index>{as_index(generator.seed()), 0});
-  Tensor result = apply(op, {state});
+  Tensor result = apply(op, {Operand(state, where)});
   const auto take = [&generator, count, state, as_index] {
     reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
   };
@@ -133,21 +137,24 @@ std::uint64_t Generator::below(std::uint64_t bound) {
   }
 }
 
-Tensor random_uniform(const Shape& shape, Generator& generator, double low, double high, DType dtype) {
-  require_floating("random_uniform", dtype);
-  if (!(low < high)) throw ValueError(fmt::format("random_uniform: low {} is not below high {}", low, high));
+Tensor random_uniform(const Shape& shape, Generator& generator, double low, double high, DType dtype,
+                      std::source_location where) {
+  require_floating("random_uniform", dtype, where);
+  if (!(low < high))
+    throw ValueError(at_line(fmt::format("random_uniform: low {} is not below high {}", low, high), where));
   if (!std::isfinite(high - low))
-    throw ValueError(fmt::format("random_uniform: from {} to {} is too far", low, high));
-  return draw(RandomUniform{low, high, shape, dtype}, generator);
+    throw ValueError(at_line(fmt::format("random_uniform: from {} to {} is too far", low, high), where));
+  return draw(RandomUniform{low, high, shape, dtype}, generator, where);
 }
 
-Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype) {
-  require_floating("random_normal", dtype);
+Tensor random_normal(const Shape& shape, Generator& generator, double mean, double std, DType dtype,
+                     std::source_location where) {
+  require_floating("random_normal", dtype, where);
   if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean)) {
-    throw ValueError(
-        fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std));
+    throw ValueError(at_line(
+        fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std), where));
   }
-  return draw(RandomNormal{mean, std, shape, dtype}, generator);
+  return draw(RandomNormal{mean, std, shape, dtype}, generator, where);
 }
 
 std::vector<const Operation*> random_operations() {

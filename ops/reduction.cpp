@@ -22,6 +22,7 @@ namespace {
 template <class T>
 struct Largest {
   using Value = T;
+  static constexpr std::string_view name = "max";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::lowest();
@@ -34,6 +35,7 @@ struct Largest {
 template <class T>
 struct Smallest {
   using Value = T;
+  static constexpr std::string_view name = "min";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::max();
@@ -44,78 +46,49 @@ struct Smallest {
   }
 };
 
-void require_elements(const Spec& x, unsigned axes) {
+void require_elements(const Spec& x, AxisSet axes) {
+  const unsigned chosen = axes.in_front_order(x.shape.rank());
   for (std::size_t axis = 0; axis < x.shape.rank(); ++axis) {
-    if (((axes >> axis) & 1U) != 0 && x.shape[axis] == 0) throw ShapeError("no elements to choose from");
+    if (((chosen >> axis) & 1U) != 0 && x.shape[axis] == 0) throw ShapeError("no elements to choose from");
   }
 }
 
-// The cotangent of whichever elements equal the result, shared evenly among them.
-Tensor extremum_vjp(const Tensor& g, const Tensor& x, const Tensor& y, unsigned axes) {
-  const Shape kept = keep_axes(x.shape(), axes);
-  const Tensor chosen = cast(x == reshape(y, kept), x.dtype());
-  return chosen * (reshape(g, kept) / sum_axes(chosen, axes, kept));
-}
-
-struct Max {
+// What `max` and `min` have in common.
+template <template <class> class Monoid>
+struct Extremum {
   template <class T>
-  using Tree = Pairwise<Largest<T>>;
+  using Tree = Pairwise<Monoid<T>>;
   AxisSet axes;
-  Shape shape;
-  static constexpr std::string_view name = "max";
+  bool keepdims;
+  static constexpr std::string_view name = Monoid<float>::name;
   static constexpr bool throws = false;
   Spec infer(const Spec& x) const {
-    require_elements(x, axes.bits);
-    return {shape, x.dtype};
+    require_elements(x, axes);
+    return {reduced_shape(x.shape, axes, keepdims), x.dtype};
   }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Largest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
+      reduce_rows<Monoid<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
     });
   }
   Index row_width(const ArrayView& y, const ArrayView& x) const {
-    return reduced_width(x.shape, axes.bits, y.size());
+    return reduced_width(x.shape, axes, y.size());
   }
   Index row_cost(const ArrayView& y, const ArrayView& x) const {
     return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
   }
+  // The cotangent of whichever elements equal the result, shared evenly among them.
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
-    return extremum_vjp(g, x, y, axes.bits);
+    const Shape kept = reduced_shape(x.shape(), axes, true);
+    const Tensor chosen = cast(x == reshape(y, kept), x.dtype());
+    return chosen * (reshape(g, kept) / sum_axes(chosen, axes, true));
   }
-  static SamplesOf<Max> samples() {
-    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
+  static SamplesOf<Extremum> samples() {
+    return {{{{0b01}, false}, {uniform(-2, 2)}}, {{{0b10}, true}, {uniform(-2, 2)}}};
   }
 };
-
-struct Min {
-  template <class T>
-  using Tree = Pairwise<Smallest<T>>;
-  AxisSet axes;
-  Shape shape;
-  static constexpr std::string_view name = "min";
-  static constexpr bool throws = false;
-  Spec infer(const Spec& x) const {
-    require_elements(x, axes.bits);
-    return {shape, x.dtype};
-  }
-  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
-    dispatch<numeric>(x.dtype, [&]<class T>() {
-      reduce_rows<Smallest<T>>(x.as<T>(), x.shape, axes.bits, rows.first, rows.count, rows.as<T>());
-    });
-  }
-  Index row_width(const ArrayView& y, const ArrayView& x) const {
-    return reduced_width(x.shape, axes.bits, y.size());
-  }
-  Index row_cost(const ArrayView& y, const ArrayView& x) const {
-    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
-  }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y) const {
-    return extremum_vjp(g, x, y, axes.bits);
-  }
-  static SamplesOf<Min> samples() {
-    return {{{{0b10}, {2}}, {uniform(-2, 2)}}, {{{0b01}, {1, 3}}, {uniform(-2, 2)}}};
-  }
-};
+using Max = Extremum<Largest>;
+using Min = Extremum<Smallest>;
 
 // Along the last axis, which is kept with size 1.
 struct LogSumExp {
@@ -150,12 +123,13 @@ struct ArgMax {
   static constexpr std::string_view name = "argmax";
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
+  AxisSet axes() const { return {1U << static_cast<unsigned>(-1 - axis)}; }
   Spec infer(const Spec& x) const {
-    require_elements(x, 1U << axis);
-    return {keep_axes(x.shape, 1U << axis), DType::int64};
+    require_elements(x, axes());
+    return {reduced_shape(x.shape, axes(), true), DType::int64};
   }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
-    const Index inner = rows.width, size = x.shape[static_cast<std::size_t>(axis)];
+    const Index inner = rows.width, size = x.shape[normalize_axis(axis, x.shape.size())];
     dispatch<numeric>(x.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
         const T* values = x.as<T>() + (rows.first + row) * inner * size;
@@ -188,37 +162,35 @@ struct ArgMax {
     }
   }
   Index row_width(const ArrayView&, const ArrayView& x) const {
-    return numel(x.shape.subspan(static_cast<std::size_t>(axis) + 1));
+    return numel(x.shape.last(static_cast<std::size_t>(-1 - axis)));
   }
   Index row_cost(const ArrayView&, const ArrayView& x) const {
-    return numel(x.shape.subspan(static_cast<std::size_t>(axis)));
+    return numel(x.shape.last(static_cast<std::size_t>(-axis)));
   }
-  static SamplesOf<ArgMax> samples() { return {{{1}, {uniform(-2, 2)}}, {{0}, {uniform(-2, 2)}}}; }
+  static SamplesOf<ArgMax> samples() { return {{{-1}, {uniform(-2, 2)}}, {{-2}, {uniform(-2, 2)}}}; }
 };
 
 // What an axis list means for one tensor.
 struct Reduction {
-  unsigned axes = 0;
+  AxisSet axes;
   Shape result;
   Index count = 1;  // elements joined into one
 };
 
 Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdims) {
   const Shape shape = tensor_of(x, op).shape();
-  Reduction r;
+  unsigned front = 0;
   for (Index axis : axes) {
     const unsigned bit = 1U << axis_of(x, axis, op);
-    if ((r.axes & bit) != 0) refuse<ShapeError>(op, {x}, fmt::format("axis {} is named twice", axis));
-    r.axes |= bit;
+    if ((front & bit) != 0) refuse<ShapeError>(op, {x}, fmt::format("axis {} is named twice", axis));
+    front |= bit;
   }
-  if (axes.size() == 0) r.axes = (1U << shape.rank()) - 1;
-  std::vector<Index> sizes;
+  if (axes.size() == 0) front = (1U << shape.rank()) - 1;
+  Reduction r{.axes = AxisSet::from_front(front, shape.rank()), .result = {}};
+  r.result = reduced_shape(shape, r.axes, keepdims);
   for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
-    const bool reduced = ((r.axes >> axis) & 1U) != 0;
-    if (reduced) r.count *= shape[axis];
-    if (!reduced || keepdims) sizes.push_back(reduced ? 1 : shape[axis]);
+    if (((front >> axis) & 1U) != 0) r.count *= shape[axis];
   }
-  r.result = Shape(Dims(sizes));
   return r;
 }
 
@@ -232,23 +204,23 @@ Operand as_floating(const Operand& x, Tensor& keep) {
 
 Tensor sum(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("sum", x, axes, keepdims);
-  return sum_axes(x, r.axes, r.result);
+  return sum_axes(x, r.axes, keepdims);
 }
 
 Tensor mean(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
-  return Operand(sum_axes(as_floating(x, keep), r.axes, r.result), x.where()) / static_cast<double>(r.count);
+  return Operand(sum_axes(as_floating(x, keep), r.axes, keepdims), x.where()) / static_cast<double>(r.count);
 }
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("max", x, axes, keepdims);
-  return apply(Max{{r.axes}, r.result}, {x});
+  return apply(Max{r.axes, keepdims}, {x});
 }
 
 Tensor min(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("min", x, axes, keepdims);
-  return apply(Min{{r.axes}, r.result}, {x});
+  return apply(Min{r.axes, keepdims}, {x});
 }
 
 Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
@@ -256,7 +228,7 @@ Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
   Tensor keep;
   const Operand values = as_floating(x, keep);
   const Tensor deviation = values - mean(values, axes, true);
-  return sum_axes(square(deviation), r.axes, r.result) /
+  return sum_axes(square(deviation), r.axes, keepdims) /
          std::max(static_cast<double>(r.count) - correction, 0.0);
 }
 
@@ -276,13 +248,13 @@ Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("logsumexp", x, axes, keepdims);
   const Tensor& tensor = *x.tensor();
   const Shape shape = tensor.shape();
-  if (shape.rank() > 0 && r.axes == 1U << (shape.rank() - 1))
-    return reshape(apply<LogSumExp>(x), Dims(r.result));
+  if (r.axes == AxisSet{0b1}) return reshape(apply<LogSumExp>(x), Dims(r.result));
   // The reduced axes go last and become one.
+  const unsigned front = r.axes.in_front_order(shape.rank());
   Tensor moved = tensor;
   std::size_t end = shape.rank();
   for (std::size_t axis = shape.rank(); axis-- > 0;) {
-    if (((r.axes >> axis) & 1U) == 0) continue;
+    if (((front >> axis) & 1U) == 0) continue;
     --end;
     for (std::size_t at = axis; at < end; ++at)
       moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
@@ -293,8 +265,8 @@ Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
 
 Tensor argmax(const Operand& x, Index axis, bool keepdims) {
   const Reduction r = resolve("argmax", x, {axis}, keepdims);
-  const auto at = static_cast<Index>(normalize_axis(axis, x.tensor()->rank()));
-  return reshape(apply(ArgMax{at}, {x}), Dims(r.result));
+  const auto rank = static_cast<Index>(x.tensor()->rank());
+  return reshape(apply(ArgMax{axis < 0 ? axis : axis - rank}, {x}), Dims(r.result));
 }
 
 std::vector<const Operation*> reduction_operations() {

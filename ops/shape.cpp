@@ -18,31 +18,35 @@ Shape strides_of(const ArrayView& x) {
   return x.row_major() ? row_major(x.shape) : Shape::of_strides(x.strides);
 }
 
-Tensor permute_checked(const Operand& x, const Shape& axes);
+// Axes of ops are counted from the last, so that anything may stand in front.
+Index axis_from_last(const Operand& x, Index axis, std::string_view op) {
+  return static_cast<Index>(axis_of(x, axis, op)) - static_cast<Index>(x.tensor()->rank());
+}
+
+Tensor reordered(const Operand& x, const AxisOrder& order);
 
 struct Permute {
-  Shape axes;
+  AxisOrder axes;
   static constexpr std::string_view name = "permute";
   Spec infer(const Spec& x) const {
+    const std::size_t rank = x.shape.rank();
+    if (rank < axes.rank) throw ShapeError(fmt::format("an order of {} axes", axes.rank));
     Shape shape;
-    for (Index axis : axes) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
+    for (std::size_t axis = 0; axis < rank; ++axis) shape.push_back(x.shape[source_of(axis, rank)]);
     return {shape, x.dtype};
   }
   bool view(const ArrayView& x, ArrayView&, std::span<Index> strides) const {
     const Shape from = strides_of(x);
-    std::ranges::transform(axes, strides.begin(),
-                           [&](Index axis) { return from[static_cast<std::size_t>(axis)]; });
+    for (std::size_t axis = 0; axis < from.rank(); ++axis) strides[axis] = from[source_of(axis, from.rank())];
     return true;
   }
-  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return permute_checked(g, inverse()); }
-  Shape inverse() const {
-    std::array<Index, max_rank> inverted{};
-    for (std::size_t i = 0; i < axes.rank(); ++i)
-      inverted[static_cast<std::size_t>(axes[i])] = static_cast<Index>(i);
-    return Shape(Dims(inverted.data(), axes.rank()));
+  std::size_t source_of(std::size_t axis, std::size_t rank) const {
+    const std::size_t kept = rank - axes.rank;
+    return axis < kept ? axis : rank - static_cast<std::size_t>(-axes.axes[axis - kept]);
   }
+  Tensor vjp(const Tensor& g, const Tensor&, const Tensor&) const { return reordered(g, axes.inverse()); }
   static SamplesOf<Permute> samples() {
-    return {{{{1, 0}}, {uniform(-2, 2)}}, {{{2, 0, 1}}, {uniform(-2, 2, {2, 3, 2})}}};
+    return {{{{{-1, -2}, 2}}, {uniform(-2, 2)}}, {{{{-1, -3, -2}, 3}}, {uniform(-2, 2, {2, 3, 2})}}};
   }
 };
 
@@ -53,13 +57,13 @@ struct Slice {
   static constexpr std::string_view name = "slice";
   Spec infer(const Spec& x) const {
     std::vector<Index> sizes(x.shape.begin(), x.shape.end());
-    sizes[static_cast<std::size_t>(axis)] = count;
+    sizes[normalize_axis(axis, sizes.size())] = count;
     return {Shape(Dims(sizes)), x.dtype};
   }
   bool view(const ArrayView& x, ArrayView& y, std::span<Index> strides) const {
     const Shape from = strides_of(x);
     std::ranges::copy(from, strides.begin());
-    Index& stride = strides[static_cast<std::size_t>(axis)];
+    Index& stride = strides[normalize_axis(axis, strides.size())];
     if (count > 0) y.data = x.as<std::byte>() + start * stride * static_cast<Index>(size_of(x.dtype));
     stride *= step;
     return true;
@@ -68,7 +72,7 @@ struct Slice {
     return slice_vjp(g, axis, start, step, x.size(axis));
   }
   static SamplesOf<Slice> samples() {
-    return {{{1, 1, 2, 1}, {uniform(-2, 2)}}, {{0, 0, 2, 2}, {uniform(-2, 2, {4, 2})}}};
+    return {{{-1, 1, 2, 1}, {uniform(-2, 2)}}, {{-2, 0, 2, 2}, {uniform(-2, 2, {4, 2})}}};
   }
 };
 
@@ -79,11 +83,11 @@ struct SliceVjp {
   static constexpr bool throws = false;
   Spec infer(const Spec& g) const {
     std::vector<Index> sizes(g.shape.begin(), g.shape.end());
-    sizes[static_cast<std::size_t>(axis)] = size;
+    sizes[normalize_axis(axis, sizes.size())] = size;
     return {Shape(Dims(sizes)), g.dtype};
   }
   void forward(const ArrayView& y, const ArrayView& g) const {
-    const auto at = static_cast<std::size_t>(axis);
+    const std::size_t at = normalize_axis(axis, y.shape.size());
     const Index inner = numel(y.shape.subspan(at + 1)), outer = numel(y.shape.first(at)), count = g.shape[at];
     dispatch<numeric>(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
@@ -101,7 +105,7 @@ struct SliceVjp {
   }
   static Tensor sum_of(std::span<const Tensor> terms);
   static SamplesOf<SliceVjp> samples() {
-    return {{{1, 1, 1, 5}, {uniform(-2, 2)}}, {{0, 1, 2, 4}, {uniform(-2, 2)}}};
+    return {{{-1, 1, 1, 5}, {uniform(-2, 2)}}, {{-2, 1, 2, 4}, {uniform(-2, 2)}}};
   }
 };
 
@@ -115,8 +119,8 @@ struct Concat {
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer(std::span<const Spec> parts) const {
-    const auto at = static_cast<std::size_t>(axis);
     std::vector<Index> sizes(parts[0].shape.begin(), parts[0].shape.end());
+    const std::size_t at = normalize_axis(axis, sizes.size());
     for (const Spec& part : parts.subspan(1)) {
       if (part.shape.rank() != sizes.size()) throw ShapeError("the parts have different numbers of axes");
       for (std::size_t other = 0; other < sizes.size(); ++other) {
@@ -131,7 +135,7 @@ struct Concat {
   }
   void forward(const ArrayView& y, std::span<const ArrayView> parts) const {
     if (y.size() == 0) return;
-    const auto at = static_cast<std::size_t>(axis);
+    const std::size_t at = normalize_axis(axis, y.shape.size());
     const auto element = static_cast<Index>(size_of(y.dtype));
     const Index outer = numel(y.shape.first(at)), row = numel(y.shape.subspan(at)) * element;
     RecycledVector<Index> offsets{0};
@@ -156,8 +160,8 @@ struct Concat {
     }
   }
   static SamplesOf<Concat> samples() {
-    return {{{0}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}},
-            {{1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
+    return {{{-2}, {uniform(-2, 2), uniform(-2, 2, {1, 3})}},
+            {{-1}, {uniform(-2, 2), uniform(-2, 2, {2, 1}), uniform(-2, 2)}}};
   }
 };
 
@@ -181,7 +185,7 @@ Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
   }
   if (end != first.size) return {};
   const Shape piece = pieces[0].shape();
-  if (first.axis != 0 || piece.rank() < 3) return concat(pieces, first.axis);
+  if (-first.axis != static_cast<Index>(piece.rank()) || piece.rank() < 3) return concat(pieces, first.axis);
   // The steps of a sequence: joined as the rows they are, as a matmul joins them.
   std::vector<Index> rows(piece.begin() + 1, piece.end()), steps(piece.begin(), piece.end());
   rows[0] = -1, steps[0] = first.size;
@@ -189,14 +193,14 @@ Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
   return reshape(concat(pieces), Dims(steps));
 }
 
-Tensor permute_checked(const Operand& x, const Shape& axes) {
+Tensor reordered(const Operand& x, const AxisOrder& order) {
   Node* node = x.tensor()->node();
   // Undoing a permutation gives back what was permuted.
   if (node->operation == &operation_of<Permute>() && node->input_count == 1 &&
-      static_cast<const Permute*>(node->attributes())->inverse() == axes) {
+      static_cast<const Permute*>(node->attributes())->axes.inverse() == order) {
     return node->inputs()[0];
   }
-  return apply(Permute{axes}, {x});
+  return apply(Permute{order}, {x});
 }
 
 Tensor drop_axis(const Operand& x, std::size_t axis) {
@@ -213,19 +217,14 @@ Tensor transpose(const Operand& x, Index axis0, Index axis1) {
   std::array<Index, max_rank> axes{};
   std::iota(axes.begin(), axes.end(), 0);
   std::swap(axes[axis_of(x, axis0, "transpose")], axes[axis_of(x, axis1, "transpose")]);
-  return permute_checked(x, Shape(Dims(axes.data(), rank)));
+  return reordered(x, AxisOrder::from_front(Dims(axes.data(), rank)));
 }
 
 Tensor untransposed(const Tensor& x) {
   Node& node = *x.node();
   if (node.operation != &operation_of<Permute>() || node.input_count != 1) return {};
-  const Shape& axes = static_cast<const Permute*>(node.attributes())->axes;
-  const auto rank = static_cast<Index>(axes.rank());
-  for (Index axis = 0; axis < rank; ++axis) {
-    const Index swapped = axis < rank - 2 ? axis : 2 * rank - 3 - axis;
-    if (axes[static_cast<std::size_t>(axis)] != swapped) return {};
-  }
-  return node.inputs()[0];
+  constexpr AxisOrder last_two{{-1, -2}, 2};
+  return static_cast<const Permute*>(node.attributes())->axes == last_two ? node.inputs()[0] : Tensor();
 }
 
 Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
@@ -238,11 +237,11 @@ Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
     refuse<ShapeError>("permute", {x},
                        fmt::format("{} is not a permutation of its axes", to_string(normalized)));
   }
-  return permute_checked(x, Shape(Dims(normalized)));
+  return reordered(x, AxisOrder::from_front(Dims(normalized)));
 }
 
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) {
-  const std::size_t at = axis_of(x, axis, "slice");
+  const Index at = axis_from_last(x, axis, "slice");
   const Index size = x.tensor()->size(axis);
   if (step <= 0) refuse<ValueError>("slice", {x}, fmt::format("step {} is not positive", step));
   const auto limit = [&](Index position) {
@@ -250,7 +249,7 @@ Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) 
   };
   start = limit(start), stop = limit(stop);
   const Index count = stop > start ? (stop - start - 1) / step + 1 : 0;
-  return apply(Slice{static_cast<Index>(at), start, count, count > 1 ? step : 1}, {x});
+  return apply(Slice{at, start, count, count > 1 ? step : 1}, {x});
 }
 
 Tensor select(const Operand& x, Index axis, Index index) {
@@ -290,7 +289,7 @@ Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location wh
   std::vector<Operand> operands;
   for (const Tensor& part : parts) operands.emplace_back(part, where);
   if (operands.empty()) throw ShapeError(situated("concat", {}, "there are no parts"));
-  return apply_all(Concat{static_cast<Index>(axis_of(operands[0], axis, "concat"))}, operands);
+  return apply_all(Concat{axis_from_last(operands[0], axis, "concat")}, operands);
 }
 Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
   return concat(std::span(parts.begin(), parts.size()), axis, where);
@@ -299,6 +298,12 @@ Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_locat
 Tensor stack(std::span<const Tensor> parts, Index axis, std::source_location where) {
   if (parts.empty()) throw ShapeError(situated("stack", {}, "there are no parts"));
   std::vector<Tensor> expanded;
+  expanded.reserve(parts.size());
+  for (const Tensor& part : parts) {
+    const Operand first(parts[0], where), operand(part, where);
+    if (!same(tensor_of(first, "stack").shape(), tensor_of(operand, "stack").shape()))
+      refuse<ShapeError>("stack", {first, operand}, "the parts have different shapes");
+  }
   for (const Tensor& part : parts) expanded.push_back(expand_dims(Operand(part, where), axis));
   return concat(expanded, axis, where);
 }

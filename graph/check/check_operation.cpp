@@ -91,6 +91,7 @@ class OperationCheck {
           if (GradcheckReport report = check_derivatives(); !report.ok) return report;
           if (output_ == all_of_them()) break;
           if (GradcheckReport report = check_kernels(); !report.ok) return report;
+          if (GradcheckReport report = check_leading_axis(); !report.ok) return report;
         }
       } catch (const std::exception& error) {
         return fail(error.what());
@@ -157,7 +158,7 @@ class OperationCheck {
 
   // The drawn values as leaves of a dtype, but for inputs whose dtype is the op's own business.
   std::vector<Tensor> leaves(const std::vector<Values>& values, DType dtype, DType rounded_as,
-                             bool by_columns = false) const {
+                             bool by_columns = false, const std::vector<Shape>* shapes = nullptr) const {
     std::vector<Tensor> inputs;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const InputSpec& draw = sample_->inputs[i];
@@ -165,7 +166,8 @@ class OperationCheck {
       if (!is_fixed(i)) {
         for (double& value : kept) value = rounded(value, rounded_as);
       }
-      inputs.push_back(leaf(is_fixed(i) ? draw.dtype : dtype, kept, draw.shape, by_columns));
+      const Shape& shape = shapes == nullptr ? draw.shape : (*shapes)[i];
+      inputs.push_back(leaf(is_fixed(i) ? draw.dtype : dtype, kept, shape, by_columns));
     }
     return inputs;
   }
@@ -221,6 +223,63 @@ class OperationCheck {
       if (dtype == DType::float32 && has_reference && is_differentiable_) {
         if (auto report = compare_gradients(y, inputs, values); !report.ok) return report;
       }
+    }
+    return passed();
+  }
+
+  // A stack of two draws gives the stack of what each gives alone, and its gradients those of each.
+  GradcheckReport check_leading_axis() {
+    if (!table_.leading_axes || !table_.pure || sample_->inputs.empty()) return passed();
+    const DType dtype = contains(table_.dtypes, DType::float64) ? DType::float64
+                        : contains(table_.dtypes, DType::int64) ? DType::int64
+                                                                : DType::bool_;
+    const std::size_t count = sample_->inputs.size(), shared_from = count - table_.shared_inputs;
+    std::size_t rank = 0;
+    for (std::size_t i = 0; i < shared_from; ++i) rank = std::max(rank, sample_->inputs[i].shape.rank());
+    if (rank == max_rank) return passed();
+
+    const std::vector<Values> first = draw();
+    std::vector<Values> second = draw(), both = first;
+    std::vector<Shape> shapes;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Shape& shape = sample_->inputs[i].shape;
+      if (i >= shared_from) {
+        second[i] = first[i];
+        shapes.push_back(shape);
+        continue;
+      }
+      both[i].insert(both[i].end(), second[i].begin(), second[i].end());
+      Shape stacked{2};
+      for (std::size_t k = shape.rank(); table_.broadcasts && k < rank; ++k) stacked.push_back(1);
+      for (const Index size : shape) stacked.push_back(size);
+      shapes.push_back(stacked);
+    }
+
+    const auto all_of = [&](const std::vector<Values>& values, const std::vector<Shape>* as) {
+      std::vector<Tensor> inputs = leaves(values, dtype, dtype, false, as);
+      std::vector<Tensor> results{call(inputs)};
+      if (is_differentiable_ && is_floating(results[0].dtype())) {
+        const Tensor u = leaf(results[0].dtype(), Values(static_cast<std::size_t>(results[0].numel()), 1),
+                              results[0].shape());
+        inputs.resize(shared_from);
+        std::ranges::move(gradients(results[0], inputs, u, Unconnected::zeros), std::back_inserter(results));
+      }
+      return results;
+    };
+    const std::vector<Tensor> stacked = all_of(both, &shapes), a = all_of(first, nullptr),
+                              b = all_of(second, nullptr);
+    for (std::size_t k = 0; k < stacked.size(); ++k) {
+      Values expected = a[k].to_vector<double>();
+      const Values behind = b[k].to_vector<double>();
+      expected.insert(expected.end(), behind.begin(), behind.end());
+      Shape shape{2};
+      for (const Index size : k == 0 ? a[k].shape() : Shape(Dims(shapes[k - 1]).subspan(1)))
+        shape.push_back(size);
+      const std::string what = k == 0 ? "with an axis in front"
+                                      : fmt::format("the gradient by input {}, with an axis in front", k - 1);
+      if (auto report = compare(stacked[k], leaf(stacked[k].dtype(), expected, shape), what, 1e-12);
+          !report.ok)
+        return report;
     }
     return passed();
   }

@@ -30,12 +30,18 @@ struct Summing {
   }
 };
 
-/// The shape with the reduced axes kept as size 1.
-inline Shape keep_axes(Dims shape, unsigned axes) {
-  std::array<Index, max_rank> sizes{};
-  for (std::size_t axis = 0; axis < shape.size(); ++axis)
-    sizes[axis] = ((axes >> axis) & 1U) != 0 ? 1 : shape[axis];
-  return Shape(Dims(sizes.data(), shape.size()));
+/// The shape with the reduced axes kept as size 1, or left out.
+inline Shape reduced_shape(Dims shape, AxisSet axes, bool keepdims) {
+  const unsigned reduced = axes.in_front_order(shape.size());
+  Shape result;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (((reduced >> axis) & 1U) == 0) {
+      result.push_back(shape[axis]);
+    } else if (keepdims) {
+      result.push_back(1);
+    }
+  }
+  return result;
 }
 
 /// Joins elements that are added piece by piece, as a tree whose form depends on the number of elements
@@ -187,10 +193,11 @@ void reduce_columns(const typename Monoid::Value* x, Index rows, Index width, ty
 
 }  // namespace detail
 
-/// Joins the elements of the row-major `x` over the axes whose bit is set, into the row-major `y`: one group
+/// Joins the elements of the row-major `x` over some axes, into the row-major `y`: one group
 /// of neighbouring axes after the other. No elements give the identity.
 template <class Monoid>
-void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename Monoid::Value* y) {
+void reduce(const typename Monoid::Value* x, Dims shape, AxisSet axes_from_last, typename Monoid::Value* y) {
+  const unsigned axes = axes_from_last.in_front_order(shape.size());
   using Value = typename Monoid::Value;
   // Neighbouring axes that are both reduced, or both kept, are as one.
   struct Group {
@@ -250,26 +257,27 @@ void reduce(const typename Monoid::Value* x, Dims shape, unsigned axes, typename
   if (!done) std::copy(x, x + total, y);
 }
 
-/// Whether the axes whose bit is set are the innermost axes: then each element of the result is a row of its
+/// Whether the axes are the innermost axes: then each element of the result is a row of its
 /// own, else the result is one row of `count` elements.
-inline bool reduces_last_axes(Dims shape, unsigned axes) {
+inline bool reduces_last_axes(Dims shape, AxisSet axes_from_last) {
+  const unsigned axes = axes_from_last.in_front_order(shape.size());
   std::size_t axis = shape.size();
   while (axis > 0 && (((axes >> (axis - 1)) & 1U) != 0 || shape[axis - 1] == 1)) --axis;
   while (axis > 0 && (((axes >> (axis - 1)) & 1U) == 0 || shape[axis - 1] == 1)) --axis;
   return axis == 0;
 }
-inline Index reduced_width(Dims shape, unsigned axes, Index count) {
+inline Index reduced_width(Dims shape, AxisSet axes, Index count) {
   return reduces_last_axes(shape, axes) ? 1 : count;
 }
 
 /// `reduce` of rows [first, first + count) of the result alone, whose rows have `reduced_width` elements.
 template <class Monoid>
-void reduce_rows(const typename Monoid::Value* x, Dims shape, unsigned axes, Index first, Index count,
+void reduce_rows(const typename Monoid::Value* x, Dims shape, AxisSet axes, Index first, Index count,
                  typename Monoid::Value* y) {
   if (!reduces_last_axes(shape, axes)) return reduce<Monoid>(x, shape, axes, y);
   Index size = 1;
-  for (std::size_t axis = 0; axis < shape.size(); ++axis)
-    size *= ((axes >> axis) & 1U) != 0 ? shape[axis] : 1;
+  for (std::size_t k = 0; k < shape.size(); ++k)
+    size *= ((axes.bits >> k) & 1U) != 0 ? shape[shape.size() - 1 - k] : 1;
   for (Index row = 0; row < count; ++row) y[row] = detail::reduce_run<Monoid>(x + (first + row) * size, size);
 }
 

@@ -59,8 +59,7 @@ std::string escaped(std::string_view text) {
 
 std::string label_of(Node& node) {
   const Operation& op = *node.operation;
-  std::string text(op.name);
-  if (op.print != nullptr) text += fmt::format("({})", op.print(node.attributes()));
+  const std::string text = to_string(op, op.attribute_size == 0 ? nullptr : node.attributes());
   return fmt::format("{}\\n{} {}", escaped(text), name_of(node.dtype), to_string(node.shape()));
 }
 

@@ -49,9 +49,7 @@ class Explaining {
 
   static std::string name_of_op(const Value& v) {
     if (is_copy(v)) return "copy";
-    std::string name(v.operation->name);
-    if (v.operation->print != nullptr) name += fmt::format("({})", v.operation->print(v.attributes));
-    return name;
+    return to_string(*v.operation, v.attributes);
   }
   static bool is_copy(const Value& v) { return v.operation == &copy_operation() && v.edge_count == 1; }
 

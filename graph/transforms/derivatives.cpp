@@ -5,14 +5,16 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/located_error.hpp>
 
 namespace gradweave {
 namespace {
 
-void require_shape(const char* what, const Tensor& v, const Tensor& like) {
+void require_shape(const char* what, const Tensor& v, const Tensor& like, std::source_location where) {
   if (!same(v.shape(), like.shape())) {
-    throw ShapeError(fmt::format("{}: the direction has shape {}, expected {}", what, to_string(v.shape()),
-                                 to_string(like.shape())));
+    throw ShapeError(at_line(fmt::format("{}: the direction has shape {}, expected {}", what,
+                                         to_string(v.shape()), to_string(like.shape())),
+                             where));
   }
 }
 
@@ -35,26 +37,21 @@ Tensor stack_rows(const Shape& space, const Tensor& x, Row row) {
 
 }  // namespace
 
-Tensor jvp(const Tensor& y, const Tensor& x, const Tensor& tangent) {
-  require_shape("jvp", tangent, x);
-  // gradients(y, x, u) is linear in u, so its derivative with respect to u, along the tangent, is J tangent.
-  const Tensor u = variable(zeros(y.shape(), y.dtype()));
-  const auto [pulled_back] = gradients(y, {x}, u);
-  return gradients(pulled_back, {u}, cast(tangent, x.dtype()), Unconnected::zeros)[0];
+Tensor hessian_vector_product(const Tensor& y, const Tensor& x, const Tensor& v, std::source_location where) {
+  require_shape("hessian_vector_product", v, x, where);
+  const auto [g] = gradients(y, {x}, {}, Unconnected::error, where);
+  return gradients(g, {x}, cast(v, x.dtype()), Unconnected::zeros, where)[0];
 }
 
-Tensor hessian_vector_product(const Tensor& y, const Tensor& x, const Tensor& v) {
-  require_shape("hessian_vector_product", v, x);
-  const auto [g] = gradients(y, {x});
-  return gradients(g, {x}, cast(v, x.dtype()), Unconnected::zeros)[0];
+Tensor jacobian(const Tensor& y, const Tensor& x, std::source_location where) {
+  return stack_rows(y.shape(), x, [&](const Tensor& unit) {
+    return gradients(y, {x}, unit, Unconnected::error, where)[0];
+  });
 }
 
-Tensor jacobian(const Tensor& y, const Tensor& x) {
-  return stack_rows(y.shape(), x, [&](const Tensor& unit) { return gradients(y, {x}, unit)[0]; });
-}
-
-Tensor hessian(const Tensor& y, const Tensor& x) {
-  return stack_rows(x.shape(), x, [&](const Tensor& unit) { return hessian_vector_product(y, x, unit); });
+Tensor hessian(const Tensor& y, const Tensor& x, std::source_location where) {
+  return stack_rows(x.shape(), x,
+                    [&](const Tensor& unit) { return hessian_vector_product(y, x, unit, where); });
 }
 
 }  // namespace gradweave

@@ -39,12 +39,32 @@ std::string to_string(Dims shape) {
   return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
 }
 
+void AxisSet::refuse(std::size_t rank) const {
+  throw ShapeError(fmt::format("axes {} of {} axes", to_string(*this), rank));
+}
 std::string to_string(AxisSet axes) {
-  std::vector<std::size_t> numbers;
-  for (std::size_t axis = 0; axis < max_rank; ++axis) {
-    if (((axes.bits >> axis) & 1U) != 0) numbers.push_back(axis);
+  std::vector<Index> numbers;
+  for (auto axis = -static_cast<Index>(max_rank); axis < 0; ++axis) {
+    if (((axes.bits >> (-1 - axis)) & 1U) != 0) numbers.push_back(axis);
   }
-  return fmt::format("axes=[{}]", fmt::join(numbers, ", "));
+  return to_string(Dims(numbers));
+}
+
+AxisOrder AxisOrder::from_front(Dims order) {
+  AxisOrder result;
+  std::size_t same = 0;
+  while (same < order.size() && order[same] == static_cast<Index>(same)) ++same;
+  for (const Index axis : order.subspan(same))
+    result.axes[result.rank++] = static_cast<std::int8_t>(axis - static_cast<Index>(order.size()));
+  return result;
+}
+AxisOrder AxisOrder::inverse() const {
+  AxisOrder result;
+  result.rank = rank;
+  for (std::size_t i = 0; i < rank; ++i)
+    result.axes[static_cast<std::size_t>(axes[i] + rank)] =
+        static_cast<std::int8_t>(static_cast<int>(i) - rank);
+  return result;
 }
 
 Shape broadcast(Dims a, Dims b) {

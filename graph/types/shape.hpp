@@ -57,13 +57,38 @@ class Shape {
   Index extent_ = 8;
 };
 
-/// Which axes an op joins: a bit for each.
+/// Which axes an op joins, counted from the last: bit k stands for axis -1 - k.
 struct AxisSet {
   unsigned bits = 0;
+  /// Of axes of a tensor of this rank, where bit k stands for axis k.
+  static constexpr AxisSet from_front(unsigned front, std::size_t rank) { return {reversed(front, rank)}; }
+  /// Of a tensor of this rank: bit k stands for axis k. Throws ShapeError when the tensor has fewer axes.
+  unsigned in_front_order(std::size_t rank) const {
+    if (bits >> rank != 0) refuse(rank);
+    return reversed(bits, rank);
+  }
   friend bool operator==(AxisSet, AxisSet) = default;
+
+ private:
+  static constexpr unsigned reversed(unsigned bits, std::size_t count) {
+    unsigned result = 0;
+    for (std::size_t k = 0; k < count; ++k) result |= ((bits >> k) & 1U) << (count - 1 - k);
+    return result;
+  }
+  [[noreturn]] void refuse(std::size_t rank) const;
 };
-/// `axes=[0, 2]`
+/// `(-3, -1)`
 std::string to_string(AxisSet axes);
+
+/// A new order of the last `rank` axes: axis i of these comes from axis `axes[i]`, counted from the last.
+struct AxisOrder {
+  std::array<std::int8_t, max_rank> axes{};
+  std::uint8_t rank = 0;
+  /// Of all axes, counted from the first; those in front that stay where they are, are left out.
+  static AxisOrder from_front(Dims order);
+  AxisOrder inverse() const;
+  friend bool operator==(const AxisOrder&, const AxisOrder&) = default;
+};
 
 /// Element type and sizes: all that is known of a tensor before it has values.
 struct Spec {

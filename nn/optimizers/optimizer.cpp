@@ -157,7 +157,7 @@ std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss) const {
       "the loss must be built from parameters of the optimizer, after the last step, and not all of them may "
       "be frozen";
   try {
-    std::vector<Tensor> all = gradients(loss, values, {}, Unconnected::empty);
+    std::vector<Tensor> all = gradients(loss, values, {}, Unconnected::empty, {});
     if (std::ranges::all_of(all, &Tensor::is_empty)) {
       throw GraphError(
           fmt::format("the loss depends on none of the optimizer's {} parameters (the first is \"{}\")",

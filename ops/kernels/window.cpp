@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <gradweave/graph/attributes.hpp>
+
 namespace gradweave {
 namespace {
 
@@ -20,6 +22,13 @@ std::string to_string(const Pair& pair) { return fmt::format("{}x{}", pair.rows,
 
 std::size_t hash_member(const Pair& pair) {
   return std::hash<Index>{}(pair.rows) * 31 + std::hash<Index>{}(pair.cols);
+}
+
+AttributeValue to_value(const Pair& pair) { return detail::value_of(std::array{pair.rows, pair.cols}); }
+void from_value(const AttributeValue& value, Pair& pair) {
+  std::array<Index, 2> sizes{};
+  detail::read_value(value, sizes);
+  pair = {sizes[0], sizes[1]};
 }
 
 Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include <gradweave/graph/attribute_value.hpp>
 #include <gradweave/graph/types/shape.hpp>
 
 namespace gradweave {
@@ -21,8 +22,9 @@ std::string to_string(const Pair& pair);
 /// dilation that is not positive and for negative padding.
 Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation);
 
-// How the attribute of an op is hashed and printed (attributes.hpp).
+// Of an attribute (attributes.hpp): `(2, 3)`.
 std::size_t hash_member(const Pair& pair);
-inline std::string print_member(const Pair& pair) { return to_string(pair); }
+AttributeValue to_value(const Pair& pair);
+void from_value(const AttributeValue& value, Pair& pair);
 
 }  // namespace gradweave

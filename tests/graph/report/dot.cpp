@@ -39,7 +39,7 @@ TEST_CASE("a picture has ops with attributes and shapes, leaves, and modules as 
   CHECK_THAT(text, ContainsSubstring("sigmoid\\nfloat32 (2, 1)"));
   CHECK_THAT(text, ContainsSubstring("variable\\nfloat32 (2, 1)\", shape=box"));
   CHECK_THAT(text, ContainsSubstring("constant\\nfloat32 (2, 2)\", shape=note"));
-  CHECK_THAT(text, ContainsSubstring("broadcast_to((2, 1))\\nfloat32 (2, 1)"));
+  CHECK_THAT(text, ContainsSubstring("broadcast_to(shape=(2, 1))\\nfloat32 (2, 1)"));
   CHECK_THAT(text, ContainsSubstring("label=\"net\""));
   CHECK_THAT(text, ContainsSubstring("label=\"hidden\""));
 }
@@ -50,7 +50,7 @@ TEST_CASE("the reverse pass is told apart from the forward pass", "[dot]") {
   CHECK_THAT(picture_of({both[1]}), ContainsSubstring("dashed"));
   const Tensor after = both[1] * 3;  // the user's own again
   CHECK_THAT(picture_of({after}),
-             ContainsSubstring("scale(3)\\nfloat32 (2, 1)\", shape=ellipse, style=filled"));
+             ContainsSubstring("scale(factor=3.0)\\nfloat32 (2, 1)\", shape=ellipse, style=filled"));
 }
 
 TEST_CASE("the same program gives the same picture, whatever the addresses", "[dot]") {
@@ -68,7 +68,7 @@ TEST_CASE("a small graph, word for word", "[dot]") {
   rankdir=BT;
   node [fontname="Helvetica", fontsize=10];
   n0 [label="variable\nfloat32 (2,)", shape=box, style=filled, fillcolor="#d5e8d4", color="#4a7c3a"];
-  n1 [label="scale(2)\nfloat32 (2,)", shape=ellipse, style=filled, fillcolor="#dae8fc", color="#3f6ea8"];
+  n1 [label="scale(factor=2.0)\nfloat32 (2,)", shape=ellipse, style=filled, fillcolor="#dae8fc", color="#3f6ea8"];
   n0 -> n1;
 }
 )dot";

@@ -56,7 +56,7 @@ TEST_CASE("the loss of a network: each product runs together with what follows i
   CHECK(report.output_bytes == 4);
   CHECK(report.nodes == 7);
   CHECK(report.values == 7);
-  CHECK(label_of(hidden) == "matmul(false, false) (8, 16) + add + sigmoid");
+  CHECK(label_of(hidden) == "matmul(transpose_a=false, transpose_b=false) (8, 16) + add + sigmoid");
 }
 
 TEST_CASE("nothing is evaluated, kept or changed", "[explain]") {

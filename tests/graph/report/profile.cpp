@@ -56,7 +56,7 @@ TEST_CASE("every step that ran is counted, and shares add up", "[profile]") {
   const ProfileReport report = profile.report();
   CHECK(count(report) == 12);
   REQUIRE(report.steps.size() == 1);  // all have one label
-  CHECK(report.steps[0].label == "matmul(false, false) (8, 8)");
+  CHECK(report.steps[0].label == "matmul(transpose_a=false, transpose_b=false) (8, 8)");
   CHECK(report.steps[0].share == Approx(1));
   CHECK(report.total_ms > 0);
   // Each of 12 products takes 2 * 8^3 operations, reads two matrices and writes one.
@@ -65,7 +65,7 @@ TEST_CASE("every step that ran is counted, and shares add up", "[profile]") {
   CHECK(report.steps[0].roofline > 0);
   CHECK(report.critical_ms < report.total_ms);
   CHECK(report.critical_share == Approx(report.critical_ms / report.total_ms));
-  CHECK_THAT(to_string(report), ContainsSubstring("matmul(false, false) (8, 8)"));
+  CHECK_THAT(to_string(report), ContainsSubstring("matmul(transpose_a=false, transpose_b=false) (8, 8)"));
 }
 
 TEST_CASE("a chain is its own critical path", "[profile]") {
@@ -135,7 +135,7 @@ TEST_CASE("a trace has one event for each step that ran", "[profile]") {
     CHECK(event.at("ts").get<double>() >= end - 1e-3);  // one after the other
     end = event.at("ts").get<double>() + event.at("dur").get<double>();
   }
-  CHECK(events[0].at("name") == "matmul(false, false) (8, 8)");
+  CHECK(events[0].at("name") == "matmul(transpose_a=false, transpose_b=false) (8, 8)");
   CHECK(events[0].at("args").at("flops") == 1024);
   CHECK(events[4].at("name") == "exp (3,)");
   std::filesystem::remove(path);
