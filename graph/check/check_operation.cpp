@@ -255,19 +255,35 @@ class OperationCheck {
       shapes.push_back(stacked);
     }
 
-    const auto all_of = [&](const std::vector<Values>& values, const std::vector<Shape>* as) {
+    // The result, and the gradients of a weighted sum of its elements.
+    const auto all_of = [&](const std::vector<Values>& values, const std::vector<Shape>* as, Values weights) {
       std::vector<Tensor> inputs = leaves(values, dtype, dtype, false, as);
       std::vector<Tensor> results{call(inputs)};
-      if (is_differentiable_ && is_floating(results[0].dtype())) {
-        const Tensor u = leaf(results[0].dtype(), Values(static_cast<std::size_t>(results[0].numel()), 1),
-                              results[0].shape());
+      const Tensor& y = results[0];
+      if (is_differentiable_ && is_floating(y.dtype())) {
+        weights.resize(static_cast<std::size_t>(y.numel()));
         inputs.resize(shared_from);
-        std::ranges::move(gradients(results[0], inputs, u, Unconnected::zeros), std::back_inserter(results));
+        std::vector<Tensor> all =
+            gradients(y, inputs, leaf(y.dtype(), weights, y.shape()), Unconnected::zeros);
+        std::ranges::move(all, std::back_inserter(results));
       }
       return results;
     };
-    const std::vector<Tensor> stacked = all_of(both, &shapes), a = all_of(first, nullptr),
-                              b = all_of(second, nullptr);
+    const std::string what = "with an axis in front (see leading_axes in define.hpp)";
+    try {
+      const Index size = call(leaves(first, dtype, dtype)).numel();
+      const Values u = draw_values({.shape = {2 * size}}, random_), v(u.begin() + size, u.end());
+      const std::vector<Tensor> a = all_of(first, nullptr, u), b = all_of(second, nullptr, v),
+                                stacked = all_of(both, &shapes, u);
+      return compare_stacked(stacked, a, b, shapes, what);
+    } catch (const Error& error) {
+      return fail(fmt::format("{}: {}", what, error.what()));
+    }
+  }
+
+  GradcheckReport compare_stacked(const std::vector<Tensor>& stacked, const std::vector<Tensor>& a,
+                                  const std::vector<Tensor>& b, const std::vector<Shape>& shapes,
+                                  const std::string& what) const {
     for (std::size_t k = 0; k < stacked.size(); ++k) {
       Values expected = a[k].to_vector<double>();
       const Values behind = b[k].to_vector<double>();
@@ -275,9 +291,8 @@ class OperationCheck {
       Shape shape{2};
       for (const Index size : k == 0 ? a[k].shape() : Shape(Dims(shapes[k - 1]).subspan(1)))
         shape.push_back(size);
-      const std::string what = k == 0 ? "with an axis in front"
-                                      : fmt::format("the gradient by input {}, with an axis in front", k - 1);
-      if (auto report = compare(stacked[k], leaf(stacked[k].dtype(), expected, shape), what, 1e-12);
+      const std::string which = k == 0 ? what : fmt::format("the gradient by input {}, {}", k - 1, what);
+      if (auto report = compare(stacked[k], leaf(stacked[k].dtype(), expected, shape), which, 1e-12);
           !report.ok)
         return report;
     }

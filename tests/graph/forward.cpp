@@ -54,9 +54,10 @@ struct WrongJvp {
   static Samples samples() { return {{uniform(1, 2)}}; }
 };
 
-// Quotient and remainder by 3: an op with two outputs.
-struct Split {
-  static constexpr std::string_view name = "split_sine";
+// An op with two outputs.
+struct SinAndCos {
+  static constexpr std::string_view name = "sin_and_cos";
+  static constexpr DTypes dtypes = floating;
   static Specs infer(const Spec& x) { return {x, x}; }
   static void forward(Outputs y, const ArrayView& x) {
     dispatch<floating>(x.dtype, [&]<class T>() {
@@ -101,7 +102,8 @@ TEST_CASE("an op's own jvp is used, and agrees with what its vjp says", "[forwar
   const double value = jvp(x_sin_x(x), x, constant({2}, DType::float64)).item<double>();
   CHECK(value == Approx(2 * (std::sin(0.5) + 0.5 * std::cos(0.5))).epsilon(1e-14));
   CHECK(XSinX::calls == 1);
-  for (const Operation* op : {&operation_of<XSinX>(), &operation_of<MinusTwice>(), &operation_of<Split>()}) {
+  for (const Operation* op :
+       {&operation_of<XSinX>(), &operation_of<MinusTwice>(), &operation_of<SinAndCos>()}) {
     const GradcheckReport report = check_operation(*op);
     INFO(report.message);
     CHECK(report.ok);
@@ -122,7 +124,7 @@ TEST_CASE("the checker catches a wrong jvp", "[forward]") {
 
 TEST_CASE("tangents go through ops with several outputs", "[forward]") {
   const Tensor x = variable({0.25}, DType::float64);
-  const auto [s, c] = apply_outputs<2>(Split{}, {x});
+  const auto [s, c] = apply_outputs<2>(SinAndCos{}, {x});
   const std::vector<Tensor> moved =
       jvp(std::array{s, c, s * c}, {&x, 1}, std::array{constant({1}, DType::float64)});
   CHECK(moved[0].item<double>() == Approx(std::cos(0.25)));

@@ -69,6 +69,7 @@ struct Sorted {
 struct Pieces {
   Index count;
   static constexpr std::string_view name = "pieces";
+  static constexpr bool leading_axes = false;
   Specs infer(const Spec& x) const {
     return Specs(static_cast<std::size_t>(count), Spec{{x.shape[0] / count}, x.dtype});
   }
@@ -90,6 +91,7 @@ struct Pieces {
 // The sum and the product, of two inputs that need not both be wanted.
 struct SumProduct {
   static constexpr std::string_view name = "sum_product";
+  static constexpr bool leading_axes = false;
   static Specs infer(const Spec& a, const Spec& b) {
     return {{broadcast(a.shape, b.shape), a.dtype}, {{}, a.dtype}};
   }
