@@ -197,7 +197,14 @@ struct ScratchBlocks {
   std::array<Block, most> blocks;
   std::size_t depth;
 
-  void trim() {
+  // Growing and trimming are functions of their own, so that the usual path needs no stack frame.
+  [[gnu::noinline]] void grow(std::size_t bytes) {
+    constexpr std::size_t least = 4096;
+    const std::size_t rounded = std::max(bytes, least);
+    give_back(blocks[depth]);
+    blocks[depth] = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+  }
+  [[gnu::noinline]] void trim() {
     for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
   }
   static void give_back(Block& unused) {
@@ -228,6 +235,8 @@ void register_for_thread_end() {
 [[noreturn, gnu::noinline]] void out_of_memory(std::size_t bytes) {
   throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }
+
+[[noreturn, gnu::noinline]] void nested_too_deeply() { throw Error("evaluation is nested too deeply"); }
 
 [[gnu::noinline]] void* new_small(std::size_t bytes) {  // rounded
   register_for_thread_end();
@@ -318,14 +327,9 @@ MemoryUse memory_use() noexcept {
 }
 
 Scratch::Scratch(std::size_t bytes) {
-  if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");
-  auto& block = scratch_blocks.blocks[scratch_blocks.depth];
-  if (block.bytes < bytes) {
-    ScratchBlocks::give_back(block);
-    constexpr std::size_t least = 4096;
-    const std::size_t rounded = std::max(bytes, least);
-    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
-  }
+  if (scratch_blocks.depth == ScratchBlocks::most) nested_too_deeply();
+  const auto& block = scratch_blocks.blocks[scratch_blocks.depth];
+  if (block.bytes < bytes) scratch_blocks.grow(bytes);
   ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   ++scratch_blocks.depth;
   data_ = block.data;

@@ -112,17 +112,16 @@ void PendingGraph::number_nodes() {
 }
 
 void PendingGraph::finish() {
-  if (extent_ == Extent::differentiable) {  // what has values is read as an input, too
-    for (std::uint32_t k = 0; k < nodes.size(); ++k) {
-      if (nodes[k]->evaluated()) uses[input_number(nodes[k]) - first_input] += node_uses_[k];
+  for (std::uint32_t k = 0; k < nodes.size(); ++k) {
+    Node& node = *nodes[k];
+    if (node.evaluated()) {  // a differentiable node with values is read as an input, too
+      uses[input_number(&node) - first_input] += node_uses_[k];
+    } else if (node.refs.value() > node_uses_[k] || !node.operation->pure) {
+      held.push_back(k);
     }
   }
   key.push_back(inputs.size());
   for (const Node* input : inputs) describe_input(*input);
-  for (std::uint32_t k = 0; k < nodes.size(); ++k) {
-    if (nodes[k]->evaluated()) continue;
-    if (nodes[k]->refs.value() > node_uses_[k] || !nodes[k]->operation->pure) held.push_back(k);
-  }
   key.insert(key.end(), held.begin(), held.end());
   key.push_back(MemoryBudget::current());
   hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
