@@ -45,13 +45,14 @@ std::size_t PendingGraph::place_of(const Node* node) const {
 }
 
 std::uint32_t PendingGraph::input_number(Node* node) {
-  const std::uint32_t number = numbers_[place_of(node)];
-  return first_input + (number != none ? number : add_input(node));
+  const std::size_t place = place_of(node);
+  const std::uint32_t number = numbers_[place];
+  return first_input + (number != none ? number : add_input(node, place));
 }
 
-[[gnu::noinline]] std::uint32_t PendingGraph::add_input(Node* node) {
+[[gnu::noinline]] std::uint32_t PendingGraph::add_input(Node* node, std::size_t place) {
   const auto number = static_cast<std::uint32_t>(inputs.size());
-  numbers_[place_of(node)] = number;
+  numbers_[place] = number;
   inputs.push_back(node);
   uses.push_back(0);
   if (2 * inputs.size() > numbers_.size()) {

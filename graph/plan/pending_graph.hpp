@@ -54,7 +54,7 @@ class PendingGraph {
   void hold_for_gradients();
   void finish();
   std::uint32_t input_number(Node* node);
-  std::uint32_t add_input(Node* node);
+  std::uint32_t add_input(Node* node, std::size_t place);
   void describe_input(const Node& node);
   std::size_t place_of(const Node* node) const;
 
