@@ -36,7 +36,6 @@ class Plan::Machine {
       : program_(program),
         placement_(placement),
         buffers_(program.values.size()),
-        scratch_from_((placement.arena_bytes + 63) / 64 * 64),
         operands_(program.values.size()),
         laid_out_(program.values.size()),
         last_reader_(program.values.size()) {
@@ -60,19 +59,17 @@ class Plan::Machine {
   Id running() const { return running_; }
   void set_running(Id id) { running_ = id; }
 
-  /// What `run` takes: the arena, and behind it the scratch memory of a step.
-  std::size_t bytes() const { return scratch_from_ + scratch_bytes_; }
-
   template <class AfterStep>
-  void run(std::byte* memory, const AfterStep& after_step) {
-    if (memory != arena_) {
-      arena_ = memory;
-      for (const Id id : in_arena_) set_address(id, memory + placement_.places[id].offset);
+  void run(std::byte* arena, const AfterStep& after_step) {
+    if (arena != arena_) {
+      arena_ = arena;
+      for (const Id id : in_arena_) set_address(id, arena + placement_.places[id].offset);
     }
+    const Scratch scratch(scratch_bytes_);
     const auto run_steps = [&](std::span<StepRunner> steps) {
       for (StepRunner& e : steps) {
         running_ = e.first;
-        e.run(memory + scratch_from_);
+        e.run(scratch.data());
         after_step();
       }
     };
@@ -83,8 +80,7 @@ class Plan::Machine {
     run_steps(all.subspan(placement_.checked_from));
   }
   // Apart, so that it costs nothing when it is not wanted.
-  [[gnu::cold, gnu::noinline]] void run_observed(std::byte* memory, StepObserver& observer,
-                                                 const Plan& plan) {
+  [[gnu::cold, gnu::noinline]] void run_observed(std::byte* arena, StepObserver& observer, const Plan& plan) {
     struct End {
       StepObserver& told;
       bool completed = false;
@@ -95,7 +91,7 @@ class Plan::Machine {
     };
     observer.begin(plan);
     End end(observer);
-    run(memory, [&] { observer.end_step(); });
+    run(arena, [&] { observer.end_step(); });
     end.completed = true;
   }
 
@@ -341,7 +337,6 @@ class Plan::Machine {
   std::vector<Slot> slots_;
   std::vector<Id> in_arena_;
   std::byte* arena_ = nullptr;
-  std::size_t scratch_from_;  // behind the arena
   std::size_t scratch_bytes_ = 0;
   std::size_t workspace_ = 0;
   Id running_ = no_id;
@@ -399,15 +394,15 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
   }
   // No value is to be blamed for the memory of all values that are no outputs.
   machine_->set_running(no_id);
-  const Scratch memory(machine_->bytes());
+  const Scratch arena(placement_.arena_bytes);
   const std::size_t workspace = machine_->workspace();
   if (overwrites && workspace != 0 && !set_aside(workspace))
     throw Error(fmt::format("out of memory: {} bytes asked for", workspace));
   try {
     if (StepObserver* observer = StepObserver::current()) {
-      machine_->run_observed(memory.data(), *observer, *this);
+      machine_->run_observed(arena.data(), *observer, *this);
     } else {
-      machine_->run(memory.data(), [] {});
+      machine_->run(arena.data(), [] {});
     }
   } catch (...) {
     let_go();
