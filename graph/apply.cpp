@@ -59,10 +59,12 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
     released |= from->released;
   }
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
-  const bool may_be_floating = is_floating(dtype) || operation.infer_outputs != nullptr;
-  const bool passes_gradient = may_be_floating && !operation.stops_gradient;
-  node->tracked = tracked && passes_gradient;
-  node->released = released && passes_gradient;
+  if (tracked || released) {
+    const bool may_be_floating = is_floating(dtype) || operation.infer_outputs != nullptr;
+    const bool passes_gradient = may_be_floating && !operation.stops_gradient;
+    node->tracked = tracked && passes_gradient;
+    if (released) node->released = passes_gradient;
+  }
   return handle;
 }
 

@@ -17,8 +17,10 @@ enum class History { keep, release };
 
 /// Computes the values of `tensors` and of whatever they need. Tensors that someone holds a handle to keep
 /// their values; all others are scratch, freed after their last use. Evaluated tensors that no gradient can
-/// flow through let go of their inputs. With History::release everything evaluated here does. A graph that is
-/// not evaluated yet belongs to one thread at a time; evaluated leaves may be shared by many.
+/// flow through let go of their inputs. With History::release everything evaluated here does; with
+/// History::keep a small graph behind tracked tensors also keeps the values that its kernels read, up to
+/// 256 KiB, for a gradient that is taken later (not within a MemoryBudget, nor next to a reverse pass). A
+/// graph that is not evaluated yet belongs to one thread at a time; evaluated leaves may be shared by many.
 void evaluate(std::span<const Tensor> tensors, History history = History::keep);
 
 /// Evaluates several tensors as one program.

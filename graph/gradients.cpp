@@ -48,12 +48,13 @@ class Reverse {
     Slot* start = slot_of(y.node());
     if (start == nullptr) return;  // a leaf that was not asked for
     add_term(*start, cotangent);
+    const Operation* output = &output_operation();
     for (std::size_t k = order_.size(); k-- > 0;) {
       const Node& node = *order_[k];
       if (!slots_[k].needed || slots_[k].first.is_empty()) continue;
       ReversePass::visit(node.where, node.place.get());
       const Tensor g = slots_[k].wanted ? total(slots_[k]) : std::move(total(slots_[k]));
-      if (node.operation == &output_operation()) {  // waits for the other outputs of its node
+      if (node.operation == output) {  // waits for the other outputs of its node
         note_output(k, g);
         continue;
       }

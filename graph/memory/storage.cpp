@@ -113,9 +113,10 @@ struct Pool {
   bool open;   // to keep blocks: until then nobody would give them back at the end of the thread
   bool ended;  // handles in static objects are released after the pool of their thread is gone
 
-  void count(std::size_t bytes) {
+  // Gives the block itself: the usual path ends here, and the seldom-taken one with a jump.
+  void* count(void* block, std::size_t bytes) {
     used += bytes;
-    if (used > peak) raise_peak();
+    return used > peak ? raise_peak(block) : block;
   }
   void count_back(std::size_t bytes) {
     if (bytes > used) counted_by_nobody -= static_cast<std::ptrdiff_t>(bytes - std::exchange(used, bytes));
@@ -128,9 +129,10 @@ struct Pool {
     used = static_cast<std::size_t>(std::max<std::ptrdiff_t>(sum, 0));
     counted_by_nobody += std::min<std::ptrdiff_t>(sum, 0);
   }
-  [[gnu::noinline]] void raise_peak() {
+  [[gnu::noinline]] void* raise_peak(void* block = nullptr) {
     settle();
     peak = std::max(peak, used);
+    return block;
   }
   std::size_t most_large() const { return open ? peak : 0; }
   std::size_t most_small() const {
@@ -197,7 +199,14 @@ struct ScratchBlocks {
   std::array<Block, most> blocks;
   std::size_t depth;
 
-  void trim() {
+  // Growing and trimming are functions of their own, so that the usual path needs no stack frame.
+  [[gnu::noinline]] void grow(std::size_t bytes) {
+    constexpr std::size_t least = 4096;
+    const std::size_t rounded = std::max(bytes, least);
+    give_back(blocks[depth]);
+    blocks[depth] = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
+  }
+  [[gnu::noinline]] void trim() {
     for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
   }
   static void give_back(Block& unused) {
@@ -229,6 +238,8 @@ void register_for_thread_end() {
   throw Error(fmt::format("out of memory: {} bytes asked for", bytes));
 }
 
+[[noreturn, gnu::noinline]] void nested_too_deeply() { throw Error("evaluation is nested too deeply"); }
+
 [[gnu::noinline]] void* new_small(std::size_t bytes) {  // rounded
   register_for_thread_end();
   if (!pool.small.fetch(bytes)) {
@@ -240,8 +251,7 @@ void register_for_thread_end() {
   }
   void* block = pool.small.take(bytes);
   if (pool.ended) pool.end();
-  pool.count(bytes);
-  return block;
+  return pool.count(block, bytes);
 }
 
 [[gnu::noinline]] void* new_large(SizeClass size, std::size_t bytes) {
@@ -255,8 +265,7 @@ void register_for_thread_end() {
     if (void* reserved = reserve.take(bytes)) return reserved;
     out_of_memory(bytes);
   }
-  pool.count(size.bytes);
-  return block;
+  return pool.count(block, size.bytes);
 }
 
 [[gnu::noinline]] void keep_or_leave(void* block, std::size_t bytes) {
@@ -278,16 +287,12 @@ void* allocate_block(std::size_t bytes) {
   if (bytes <= SmallBlocks::largest) {
     const std::size_t rounded = SmallBlocks::rounded(bytes);
     void* block = pool.small.take(rounded);
-    if (block == nullptr) return new_small(rounded);
-    pool.count(rounded);
-    return block;
+    return block != nullptr ? pool.count(block, rounded) : new_small(rounded);
   }
   constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 4;
   const SizeClass size(std::min(bytes, most));
   void* block = pool.large.take(size);
-  if (block == nullptr) return new_large(size, bytes);
-  pool.count(size.bytes);
-  return block;
+  return block != nullptr ? pool.count(block, size.bytes) : new_large(size, bytes);
 }
 
 void free_block(void* block, std::size_t bytes) noexcept {
@@ -318,14 +323,9 @@ MemoryUse memory_use() noexcept {
 }
 
 Scratch::Scratch(std::size_t bytes) {
-  if (scratch_blocks.depth == ScratchBlocks::most) throw Error("evaluation is nested too deeply");
-  auto& block = scratch_blocks.blocks[scratch_blocks.depth];
-  if (block.bytes < bytes) {
-    ScratchBlocks::give_back(block);
-    constexpr std::size_t least = 4096;
-    const std::size_t rounded = std::max(bytes, least);
-    block = {static_cast<std::byte*>(allocate_block(rounded)), rounded};
-  }
+  if (scratch_blocks.depth == ScratchBlocks::most) nested_too_deeply();
+  const auto& block = scratch_blocks.blocks[scratch_blocks.depth];
+  if (block.bytes < bytes) scratch_blocks.grow(bytes);
   ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
   ++scratch_blocks.depth;
   data_ = block.data;

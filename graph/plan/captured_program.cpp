@@ -26,43 +26,47 @@ CapturedProgram::CapturedProgram(std::span<Node* const> arguments, std::span<con
     return is_input ? &sources_[number - PendingGraph::first_input] : nullptr;
   };
   // An input's source is the first slot that holds the input, else the first such argument.
-  sources_.assign(pending.inputs.size(), {From::constant, none, none});
+  sources_.assign(pending.inputs.size(), {nullptr, nullptr, none, false});
   for (std::size_t i = arguments.size(); i-- > 0;) {
-    if (Source* source = source_of(arguments[i])) *source = {From::argument, i, i};
+    if (Source* source = source_of(arguments[i])) source->argument = i;
   }
+  read_alone_.reserve(slots.size());
   for (std::size_t i = slots.size(); i-- > 0;) {
-    if (Source* source = source_of(slots[i].read())) *source = {From::slot, i, source->argument};
+    const StateSlot& slot = slots[i];
+    const bool moves = !slot.next.is_empty(), is_read_alone = !moves && slot.lock != nullptr;
+    if (is_read_alone) read_alone_.push_back({slot.tensor, slot.lock, {}});
+    Source* source = source_of(slot.read());
+    if (source == nullptr) continue;
+    *source = {slot.tensor, is_read_alone ? &read_alone_.back().held : slot.tensor, source->argument, moves};
   }
+  constants_.reserve(sources_.size());
   for (std::size_t k = 0; k < sources_.size(); ++k) {
-    if (sources_[k].from != From::constant) continue;
-    sources_[k].number = constants_.size();
-    constants_.emplace_back(pending.inputs[k]);
+    Source& source = sources_[k];
+    if (source.tensor != nullptr || source.argument != none) continue;
+    source.tensor = source.held = &constants_.emplace_back(pending.inputs[k]);
   }
+  inputs_.resize(sources_.size());
+  for (const Source& source : sources_) owned_.push_back(source.moves ? 1 : 0);
   for (const Tensor& result : results) results_.push_back(output_of(pending, result));
   targets_.resize(plan_->placement().outputs.size());
   for (const StateSlot& slot : slots) {
     // Of the leaf that stands for the tensor: another thread may be moving the tensor itself.
     const Node* read = slot.read();
-    State state{slot.tensor, slot.lock, no_id, no_id, read != nullptr && read->tracked, {}};
-    if (!slot.next.is_empty()) {
-      state.output = output_of(pending, slot.next);
-      if (slot.lock != nullptr) locks_.push_back(slot.lock);
-      // A view of a computed value is smaller than the storage of that value.
-      if (source_of(read) == nullptr && plan_->is_whole(state.output))
-        state.storage = plan_->storage_of(state.output);
-      if (state.storage != no_id && !plan_->placement().outputs[state.storage].after_checks)
-        state.storage = no_id;
-    }
-    const auto number = static_cast<std::uint32_t>(slots_.size());
-    if (state.output != no_id) moved_.push_back(number);
-    if (state.output == no_id && state.lock != nullptr) read_alone_.push_back(number);
-    if (state.lock != nullptr) shared_.push_back(number);
-    slots_.push_back(std::move(state));
+    if (slot.lock != nullptr)
+      parameters_.push_back({slot.tensor, slot.lock, read != nullptr && read->tracked});
+    if (slot.next.is_empty()) continue;
+    if (slot.lock != nullptr) locks_.push_back(slot.lock);
+    Moved moved{slot.tensor, output_of(pending, slot.next), no_id, {}};
+    // A view of a computed value is smaller than the storage of that value.
+    if (source_of(read) == nullptr && plan_->is_whole(moved.output))
+      moved.storage = plan_->storage_of(moved.output);
+    if (moved.storage != no_id && !plan_->placement().outputs[moved.storage].after_checks)
+      moved.storage = no_id;
+    moved_.push_back(std::move(moved));
   }
   std::ranges::sort(locks_);  // threads that take several locks all take them in this order
   const auto repeated = std::ranges::unique(locks_);
   locks_.erase(repeated.begin(), repeated.end());
-  read_.resize(slots_.size());
 }
 
 std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tensor& tensor) {
@@ -73,7 +77,7 @@ std::uint32_t CapturedProgram::output_of(const PendingGraph& pending, const Tens
   return static_cast<std::uint32_t>(at - pending.held.begin());
 }
 
-// Holds the locks of all slots that a run moves.
+// Holds locks while the process has other threads.
 class CapturedProgram::Locks {
  public:
   explicit Locks(std::span<StepLock* const> locks)
@@ -90,45 +94,38 @@ class CapturedProgram::Locks {
   std::span<StepLock* const> locks_;
 };
 
+// Holds the tensors of the slots that are only read: a handle to such a tensor keeps its values.
+class CapturedProgram::Reading {
+ public:
+  explicit Reading(std::span<Read> slots) : slots_(slots) {
+    for (Read& slot : slots_) {
+      const Locks lock({&slot.lock, 1});
+      slot.held = *slot.tensor;
+    }
+  }
+  ~Reading() {
+    for (Read& slot : slots_) slot.held = Tensor();
+  }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  std::span<Read> slots_;
+};
+
 void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std::uint32_t> owned) {
   // The slots that are only read come first, while this thread holds no lock that another thread may wait
-  // for: a handle to such a slot's tensor keeps its values.
-  struct Read {
-    std::vector<Tensor>& read;
-    std::span<const std::uint32_t> slots;
-    ~Read() {
-      for (const std::uint32_t i : slots) read[i] = Tensor();
-    }
-  };
-  const Read read{read_, RefCount::alone() ? std::span<const std::uint32_t>() : read_alone_};
-  for (const std::uint32_t i : read.slots) {
-    const Locks lock({&slots_[i].lock, 1});
-    read_[i] = *slots_[i].tensor;
-  }
+  // for.
+  const bool alone = RefCount::alone();
+  const Reading reading(alone ? std::span<Read>() : read_alone_);
   const Locks locks(locks_);
-  inputs_.clear();
-  owned_.clear();
-  for (const Source& source : sources_) {
-    switch (source.from) {
-      case From::argument:
-        inputs_.push_back(arguments[source.number]);
-        owned_.push_back(0);
-        break;
-      case From::slot: {
-        const State& slot = slots_[source.number];
-        const std::uint32_t others = source.argument == none || owned.empty() ? 0 : owned[source.argument];
-        const Tensor& held = read_[source.number];
-        inputs_.push_back(held.is_empty() ? slot.tensor->node() : held.node());
-        owned_.push_back(slot.output == no_id ? 0 : 1 + others);  // a slot that is only read keeps its values
-        break;
-      }
-      case From::constant:
-        inputs_.push_back(constants_[source.number].node());
-        owned_.push_back(0);
-    }
+  for (std::size_t k = 0; k < sources_.size(); ++k) {
+    const Source& source = sources_[k];
+    const Tensor* tensor = alone ? source.tensor : source.held;
+    inputs_[k] = tensor != nullptr ? tensor->node() : arguments[source.argument];
+    if (source.moves && source.argument != none && !owned.empty()) owned_[k] = 1 + owned[source.argument];
   }
-  for (const std::uint32_t i : moved_) {
-    State& slot = slots_[i];
+  for (Moved& slot : moved_) {
     if (slot.storage != no_id) targets_[slot.storage] = slot.tensor->node();
     if (slot.spare.is_empty()) slot.spare = plan_->leaf_for(slot.output);  // here, where it may fail
   }
@@ -142,8 +139,7 @@ void CapturedProgram::run(std::span<Node* const> arguments, std::span<const std:
 }
 
 void CapturedProgram::commit() noexcept {
-  for (const std::uint32_t i : moved_) {
-    State& slot = slots_[i];
+  for (Moved& slot : moved_) {
     const Node* old = slot.tensor->node();
     if (old != nullptr && old->data == plan_->data_of(slot.output)) continue;  // in place
     Node& next = *slot.spare.node();
@@ -157,10 +153,11 @@ void CapturedProgram::commit() noexcept {
 }
 
 bool CapturedProgram::fits_slots() const {
-  return std::ranges::all_of(shared_, [&](std::uint32_t i) {
-    const State& slot = slots_[i];
-    const Locks lock({&slot.lock, 1});
-    return slot.tensor->node()->tracked == slot.was_variable;
+  const auto fits = [](const Parameter& p) { return p.tensor->node()->tracked == p.was_variable; };
+  if (RefCount::alone()) return std::ranges::all_of(parameters_, fits);
+  return std::ranges::all_of(parameters_, [&](const Parameter& p) {
+    const Locks lock({&p.lock, 1});
+    return fits(p);
   });
 }
 

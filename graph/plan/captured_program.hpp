@@ -38,25 +38,34 @@ class CapturedProgram {
   bool fits_slots() const;
 
  private:
-  enum class From : std::uint8_t { argument, slot, constant };
-  struct Source {
-    From from;
-    std::size_t number;
+  struct Source {          // of an input of the plan
+    const Tensor* tensor;  // a slot's or a constant; null: an argument
+    const Tensor* held;    // the same while other threads may be moving the slot
     std::size_t argument;  // the argument that is the same node, for a slot too; or none
+    bool moves;            // it is a slot that gets a next value
   };
-  struct State {
+  struct Moved {  // a slot that gets a next value
+    Tensor* tensor;
+    std::uint32_t output;   // of the plan
+    std::uint32_t storage;  // of that output, if the slot's own storage may be its target; or `no_id`
+    Tensor spare;           // the leaf of the next value, unless that value is written in place
+  };
+  struct Read {  // a slot that is only read, but that other threads may move
     Tensor* tensor;
     StepLock* lock;
-    std::uint32_t output;   // of the plan; `no_id` when the slot is only read
-    std::uint32_t storage;  // of that output, if the slot's own storage may be its target; or `no_id`
+    Tensor held;  // while the program runs
+  };
+  struct Parameter {  // a slot of a parameter, which may be frozen
+    Tensor* tensor;
+    StepLock* lock;
     bool was_variable;
-    Tensor spare;  // the leaf of the next value, unless that value is written in place
   };
   struct Origin {  // of a node, which is gone: for errors
     Ref<ModulePath> place;
     std::source_location where;
   };
   class Locks;
+  class Reading;
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   [[noreturn]] void rethrow(const Value& at) const;
   static std::uint32_t output_of(const PendingGraph& pending, const Tensor& tensor);
@@ -65,17 +74,15 @@ class CapturedProgram {
   std::unique_ptr<GraphKey> structure_;
   std::unique_ptr<Plan> plan_;
   std::vector<Origin> origins_;  // by node of the pending graph
-  std::vector<Source> sources_;  // of the plan's inputs
+  std::vector<Source> sources_;
   std::vector<Tensor> constants_;
-  std::vector<State> slots_;
-  std::vector<std::uint32_t> moved_;       // slots that get a next value
-  std::vector<std::uint32_t> read_alone_;  // slots that are only read, but that other threads may move
-  std::vector<std::uint32_t> shared_;      // slots of parameters, which may be frozen
-  std::vector<StepLock*> locks_;           // of the slots that are moved, by address
-  std::vector<std::uint32_t> results_;     // outputs of the plan
+  std::vector<Moved> moved_;
+  std::vector<Read> read_alone_;
+  std::vector<Parameter> parameters_;
+  std::vector<StepLock*> locks_;        // of the slots that are moved, by address
+  std::vector<std::uint32_t> results_;  // outputs of the plan
   // Kept between runs for their memory alone.
   std::vector<Node*> inputs_;
-  std::vector<Tensor> read_;  // the values of `read_alone_`, held while it runs
   std::vector<std::uint32_t> owned_;
   std::vector<Node*> targets_;
 };

@@ -275,7 +275,7 @@ void CompiledFunction::run(Call call, void* function, std::span<const Tensor> ar
   } else if (state_->options.verify) {
     (*at)->verify(call, function, arguments);
   }
-  state_->latest = *at;
+  if (state_->latest != *at) state_->latest = *at;
   give(to, (*at)->blank);  // takes the memory that it needs while the step has not been taken
   (*at)->run(arguments);
   give(to, (*at)->results);

@@ -160,7 +160,7 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   NodeList& order = planner->order;
   topological_order<FollowPending>(tensors, order);
   if (order.size() <= 2 * stretch) {
-    planner->pending.take(order);
+    planner->pending.take(order, history == History::keep);
     run(*planner, history);
   } else {
     run_in_stretches(*planner, std::exchange(order, {}), stretch, history);

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <new>
 
 #include <gradweave/graph/memory.hpp>
@@ -44,13 +45,14 @@ std::size_t PendingGraph::place_of(const Node* node) const {
 }
 
 std::uint32_t PendingGraph::input_number(Node* node) {
-  const std::uint32_t number = numbers_[place_of(node)];
-  return first_input + (number != none ? number : add_input(node));
+  const std::size_t place = place_of(node);
+  const std::uint32_t number = numbers_[place];
+  return first_input + (number != none ? number : add_input(node, place));
 }
 
-[[gnu::noinline]] std::uint32_t PendingGraph::add_input(Node* node) {
+[[gnu::noinline]] std::uint32_t PendingGraph::add_input(Node* node, std::size_t place) {
   const auto number = static_cast<std::uint32_t>(inputs.size());
-  numbers_[place_of(node)] = number;
+  numbers_[place] = number;
   inputs.push_back(node);
   uses.push_back(0);
   if (2 * inputs.size() > numbers_.size()) {
@@ -71,15 +73,18 @@ void PendingGraph::take(std::span<const Tensor> roots, Extent extent) {
   for (const Tensor& root : roots) {
     if (root.node()->evaluated()) input_number(root.node());
   }
+  find_held();
   finish();
 }
 
-void PendingGraph::take(std::span<Node* const> some) {
+void PendingGraph::take(std::span<Node* const> some, bool for_gradients) {
   extent_ = Extent::pending;
   ++detail::numberings;
   nodes.assign(some.begin(), some.end());
   for (std::size_t k = 0; k < nodes.size(); ++k) nodes[k]->index = static_cast<std::uint32_t>(k);
   number_nodes();
+  find_held();
+  if (for_gradients) hold_for_gradients();
   finish();
 }
 
@@ -91,7 +96,7 @@ void PendingGraph::number_nodes() {
   for (Node* node : nodes) {
     *word++ = std::bit_cast<std::uint64_t>(node->operation);
     // With the counts the edges can be told apart.
-    *word++ = std::uint64_t{node->input_count} << 3U | (node->evaluated() ? 4U : 0U) |
+    *word++ = std::uint64_t{node->input_count} << 3U | std::uint64_t{node->evaluated()} << 2U |
               std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
     edge_count += node->input_count;
     if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
@@ -111,26 +116,68 @@ void PendingGraph::number_nodes() {
   }
 }
 
-void PendingGraph::finish() {
-  if (extent_ == Extent::differentiable) {  // what has values is read as an input, too
-    for (std::uint32_t k = 0; k < nodes.size(); ++k) {
-      if (nodes[k]->evaluated()) uses[input_number(nodes[k]) - first_input] += node_uses_[k];
+void PendingGraph::find_held() {
+  std::uint32_t k = 0;
+  for (Node* node : nodes) {
+    if (node->evaluated()) {  // a differentiable node with values is read as an input, too
+      uses[input_number(node) - first_input] += node_uses_[k];
+    } else if (is_held(*node, k)) {
+      held.push_back(k);
+    }
+    ++k;
+  }
+}
+
+// A reverse pass over a tracked node that somebody holds will read what the kernels behind that node have
+// read; without these values it would compute the forward pass again. Kernels read from memory, so that such
+// values exist as a whole anyway. Only a small graph keeps them: in a large one they may be much memory, and
+// who only infers would have no use for them. Nor does a graph with a reverse pass of its own, or one in
+// which memory is short.
+void PendingGraph::hold_for_gradients() {
+  if (MemoryBudget::current() != MemoryBudget::unlimited ||
+      std::ranges::none_of(held, [&](std::uint32_t k) { return nodes[k]->tracked; }))
+    return;
+  constexpr std::size_t worth = 1024, most = std::size_t{256} * 1024;  // bytes: of a value, of all
+  constexpr std::uint8_t stays = 1, is_read = 2;
+  roles_.assign(nodes.size(), 0);
+  for (const std::uint32_t k : held) roles_[k] = stays;
+  const std::size_t held_before = held.size();
+  std::size_t all_bytes = 0;
+  const std::uint32_t* edge = edges.data() + edges.size();
+  for (auto k = static_cast<std::uint32_t>(nodes.size()); k-- > 0;) {
+    const Node& node = *nodes[k];
+    if (node.in_reverse) return held.resize(held_before);
+    edge -= node.input_count;
+    std::uint8_t role = roles_[k];
+    if (!node.tracked || (role & stays) == 0) continue;
+    const Operation& op = *node.operation;
+    if (op.view == nullptr) {
+      if (role == (stays | is_read) && !node.checkpointed && !is_held(node, k)) {
+        const std::size_t bytes = static_cast<std::size_t>(numel(node.shape())) * size_of(node.dtype);
+        if (bytes >= worth) held.push_back(k), all_bytes += bytes;
+      }
+      const bool reads = !op.elementwise && std::ranges::none_of(op.joining, std::identity());
+      role = reads ? stays | is_read : stays;
+    }
+    for (const std::uint32_t input : std::span(edge, node.input_count)) {
+      if (input < first_input) roles_[input] |= role;
     }
   }
+  if (all_bytes > most) held.resize(held_before);
+  std::ranges::sort(held);
+}
+
+void PendingGraph::finish() {
   key.push_back(inputs.size());
   for (const Node* input : inputs) describe_input(*input);
-  for (std::uint32_t k = 0; k < nodes.size(); ++k) {
-    if (nodes[k]->evaluated()) continue;
-    if (nodes[k]->refs.value() > node_uses_[k] || !nodes[k]->operation->pure) held.push_back(k);
-  }
   key.insert(key.end(), held.begin(), held.end());
   key.push_back(MemoryBudget::current());
   hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
 }
 
-void PendingGraph::add_to_key(std::uint64_t word) {
-  key.push_back(word);
-  hash = mix(hash, word);
+void PendingGraph::add_to_key(std::span<const std::uint64_t> words) {
+  key.insert(key.end(), words.begin(), words.end());
+  for (const std::uint64_t word : words) hash = mix(hash, word);
 }
 
 std::uint32_t PendingGraph::number_of(const Node* node) const {

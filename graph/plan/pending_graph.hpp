@@ -25,36 +25,43 @@ class PendingGraph {
   std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
   std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
   std::vector<std::uint32_t>
-      held;  ///< the nodes to be computed that somebody else refers to: they keep their values
+      held;  ///< the nodes to be computed that keep their values: somebody else refers to them
   std::vector<std::uint64_t> key;  ///< all of the structure but the edges and the attributes of the ops
   std::uint64_t hash = 0;          ///< of the key, the edges and the attributes
 
   /// Takes the pending graph of what `roots` need. The nodes' `index` is their number until the next
   /// traversal.
   void take(std::span<const Tensor> roots, Extent extent = Extent::pending);
-  /// The same of these nodes alone, inputs before their users; what else they read has values.
-  void take(std::span<Node* const> some);
+  /// The same of these nodes alone, inputs before their users; what else they read has values. With
+  /// `for_gradients` values that a reverse pass is likely to read later are `held`, too.
+  void take(std::span<Node* const> some, bool for_gradients = false);
   /// The number of a node that was among `nodes`, else `first_input` more for one among `inputs`; `none`
   /// otherwise. As long as nobody else has numbered nodes.
   std::uint32_t number_of(const Node* node) const;
-  /// Makes the structure differ from others that have another word here.
-  void add_to_key(std::uint64_t word);
+  /// Makes the structure differ from others that have other words here.
+  void add_to_key(std::span<const std::uint64_t> words);
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
  private:
   bool is_inside(const Node& node) const {
     return !node.evaluated() || (extent_ == Extent::differentiable && node.tracked && node.input_count > 0);
   }
+  bool is_held(const Node& node, std::uint32_t number) const {
+    return node.refs.value() > node_uses_[number] || !node.operation->pure;
+  }
   void number_nodes();
+  void find_held();
+  void hold_for_gradients();
   void finish();
   std::uint32_t input_number(Node* node);
-  std::uint32_t add_input(Node* node);
+  std::uint32_t add_input(Node* node, std::size_t place);
   void describe_input(const Node& node);
   std::size_t place_of(const Node* node) const;
 
   static constexpr std::size_t least_numbers = 32;  // a power of two
   Extent extent_ = Extent::pending;
   std::vector<std::uint32_t> node_uses_;
+  std::vector<std::uint8_t> roles_;     // of the nodes, see `hold_for_gradients`
   std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
 };
 

@@ -74,6 +74,7 @@ class Plan::Machine {
       }
     };
     const std::span<StepRunner> all(executables_);
+    if (workspace_ == 0) return run_steps(all);
     run_steps(all.first(placement_.checked_from));
     const OpenReserve open;
     run_steps(all.subspan(placement_.checked_from));
@@ -394,8 +395,9 @@ void Plan::run(std::span<Node* const> inputs, std::span<const std::uint32_t> own
   // No value is to be blamed for the memory of all values that are no outputs.
   machine_->set_running(no_id);
   const Scratch arena(placement_.arena_bytes);
-  if (overwrites && !set_aside(machine_->workspace()))
-    throw Error(fmt::format("out of memory: {} bytes asked for", machine_->workspace()));
+  const std::size_t workspace = machine_->workspace();
+  if (overwrites && workspace != 0 && !set_aside(workspace))
+    throw Error(fmt::format("out of memory: {} bytes asked for", workspace));
   try {
     if (StepObserver* observer = StepObserver::current()) {
       machine_->run_observed(arena.data(), *observer, *this);

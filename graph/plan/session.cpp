@@ -25,6 +25,7 @@ struct StepProgram {
 
 struct Session::Programs {
   PendingGraph pending;
+  std::vector<std::uint64_t> words;  // of the key, kept for its memory
   PlanCache<StepProgram> cache;
 };
 
@@ -33,11 +34,13 @@ Session::~Session() = default;
 
 void Session::take(const Step& step) {
   PendingGraph& pending = programs_->pending;
+  std::vector<std::uint64_t>& words = programs_->words;
   pending.take(step.roots, Extent::differentiable);
-  for (const Tensor& root : step.roots) pending.add_to_key(pending.number_of(root.node()));
+  words.assign(step.variant.begin(), step.variant.end());
+  for (const Tensor& root : step.roots) words.push_back(pending.number_of(root.node()));
   for (const Node* leaf : step.leaves)
-    pending.add_to_key(std::uint64_t{pending.number_of(leaf)} << 1U | (leaf->tracked ? 1U : 0U));
-  for (const std::uint64_t word : step.variant) pending.add_to_key(word);
+    words.push_back(std::uint64_t{pending.number_of(leaf)} << 1U | (leaf->tracked ? 1U : 0U));
+  pending.add_to_key(words);
 }
 
 void Session::run(const Step& step, const Build& build) {

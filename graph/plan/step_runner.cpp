@@ -10,6 +10,7 @@ namespace gradweave {
 Index StepRunner::threads() const { return worth > 1 ? std::min<Index>(worth, get_num_threads()) : 1; }
 
 std::size_t StepRunner::workspace() const {
+  if (lead == nullptr && joining == nullptr && worth <= 1) return 0;  // computed in the plan's own scratch
   std::size_t bytes = blocks.scratch_bytes() + 4096;
   if (joining != nullptr && lead == nullptr)
     bytes += (static_cast<std::size_t>((count - 1) / part) + 1) * joining->bytes;

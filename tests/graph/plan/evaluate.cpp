@@ -1,5 +1,7 @@
 #include <gradweave/graph/evaluate.hpp>
 
+#include <gradweave/graph/gradients.hpp>
+#include <gradweave/graph/memory.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -43,6 +45,53 @@ TEST_CASE("scratch whose values are needed again is computed again", "[evaluate]
   const Floats values = g.to_vector();
   CHECK(values[0] == Approx(2 * std::exp(2.0)));
   CHECK(values[1] == Approx(2 * std::exp(4.0)));
+}
+
+// What is kept of the hidden layer of a small network when its outputs, or what `of` makes of them, are asked
+// for.
+template <class F>
+bool keeps_hidden(const Tensor& x, const Tensor& weights, const F& of) {
+  Tensor hidden = tanh(matmul(x, weights));
+  const Node* node = hidden.node();
+  const Tensor y = matmul(hidden, weights);
+  hidden = {};
+  const auto asked_for = of(y);
+  eval(std::span<const Tensor>(asked_for));
+  return node->evaluated();
+}
+
+TEST_CASE("a look at the outputs of a small network keeps what its reverse pass reads", "[evaluate]") {
+  const Tensor x = ones({16, 32}) * 0.5, weights = variable(ones({32, 32}) * 0.25);
+  const auto itself = [](const Tensor& y) { return std::vector{y}; };
+  CHECK(keeps_hidden(x, weights, itself));
+  CHECK(keeps_hidden(x, weights, [](const Tensor& y) { return std::vector{mean(square(y))}; }));
+
+  SECTION("but not what is soon computed again") {
+    CHECK_FALSE(keeps_hidden(ones({4, 32}), weights, itself));
+  }
+  SECTION("nor in a large network, which may be used without gradients") {
+    CHECK(keeps_hidden(ones({2048, 32}), weights, itself));  // 256 KiB
+    CHECK_FALSE(keeps_hidden(ones({2049, 32}), weights, itself));
+  }
+  SECTION("nor next to the reverse pass itself") {
+    CHECK_FALSE(keeps_hidden(x, weights, [&](const Tensor& y) {
+      return std::vector{y, gradients(mean(y), {weights})[0]};
+    }));
+  }
+  SECTION("nor within a budget") {
+    const MemoryBudget budget(1 << 20);
+    CHECK_FALSE(keeps_hidden(x, weights, itself));
+  }
+}
+
+TEST_CASE("gradients after a look are those without one, bit for bit", "[evaluate]") {
+  const Tensor x = ones({16, 32}) * 0.5, weights = variable(cast(arange(1024), DType::float32) / 4096);
+  const auto gradient = [&](bool looks) {
+    const Tensor w = reshape(weights, {32, 32}), y = matmul(tanh(matmul(x, w)), w);
+    if (looks) eval(y);
+    return gradients(mean(square(y)), {weights})[0].to_vector();
+  };
+  CHECK(gradient(true) == gradient(false));
 }
 
 TEST_CASE("several tensors are evaluated as one program", "[evaluate]") {
