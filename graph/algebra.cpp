@@ -1,10 +1,12 @@
 #include <gradweave/graph/algebra.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/kernels/convert.hpp>
 #include <gradweave/graph/kernels/reduce.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
@@ -21,31 +23,47 @@ struct Fill {
   static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr bool splat = true;
+  static constexpr bool as_stored = true;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {shape, dtype}; }
-  void forward(const ArrayView& y) const {
-    dispatch(dtype, [&]<class T>() { *y.as<T>() = convert<T>(value); });
-  }
+  void forward(const ArrayView& y) const { convert_elements(DType::float64, &value, dtype, y.data, 1); }
   static SamplesOf<Fill> samples() {
     return {{{.value = 1.5, .shape = {2, 3}, .dtype = DType::float64}, {}}};
   }
 };
 
+// As the same dtype it is a copy that lays the elements out in order.
 struct Cast {
   DType dtype;
   static constexpr std::string_view name = "cast";
   static constexpr bool throws = false;
+  static constexpr bool as_stored = true;
   static constexpr DTypes dtypes = any_dtype;
+  static const std::array<BlockKernel, dtype_count> kernels;
+  static constexpr const BlockKernel* blocks = kernels.data();
   Spec infer(const Spec& x) const { return {x.shape, dtype}; }
-  static void forward(const ArrayView& y, const ArrayView& x) {
-    dispatch(y.dtype, [&]<class To>() {
-      dispatch(x.dtype, [&]<class From>() {
-        std::transform(x.as<From>(), x.as<From>() + x.size(), y.as<To>(), convert<To, From>);
-      });
-    });
-  }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return cast(g, x.dtype()); }
   static SamplesOf<Cast> samples() { return {{{.dtype = DType::float64}, {uniform(-3, 3)}}}; }
+};
+constexpr std::array<BlockKernel, dtype_count> Cast::kernels =
+    []<std::size_t... From>(std::index_sequence<From...>) {
+      constexpr Index cost = 200;
+      return std::array{
+          BlockKernel{[](const void* attributes, std::span<const void* const> inputs, void* y, Index count) {
+                        convert_elements(static_cast<DType>(From), inputs[0],
+                                         static_cast<const Cast*>(attributes)->dtype, y, count);
+                      },
+                      DType::bool_, cost}...};
+    }(std::make_index_sequence<dtype_count>());
+
+// The sign bit of whole numbers flipped: makes of the bits of uint64 an int64 in the same order, and back.
+struct FlipSign {
+  static constexpr std::string_view name = "flip_sign";
+  static constexpr DTypes dtypes = only(DType::int64);
+  static auto forward(const auto& x) noexcept {
+    return x.unaryExpr([](Index v) { return v ^ std::numeric_limits<Index>::min(); });
+  }
+  static Samples samples() { return {{integers(-3, 3)}}; }
 };
 
 struct Add {
@@ -80,7 +98,11 @@ struct Sum {
   bool keepdims;
   static constexpr std::string_view name = "sum";
   static constexpr bool throws = false;
-  Spec infer(const Spec& x) const { return {reduced_shape(x.shape, axes, keepdims), x.dtype}; }
+  // Of whole numbers it has the widest dtype that is signed if they are.
+  Spec infer(const Spec& x) const {
+    const DType widest = about(x.dtype).is_signed ? DType::int64 : DType::uint64;
+    return {reduced_shape(x.shape, axes, keepdims), is_integral(x.dtype) ? widest : x.dtype};
+  }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
     dispatch<numeric>(x.dtype, [&]<class T>() {
       reduce_rows<Summing<T>>(x.as<T>(), x.shape, axes, rows.first, rows.count, rows.as<T>());
@@ -198,7 +220,15 @@ Tensor cast(const Operand& x, DType dtype) {
   return apply(Cast{dtype}, {x});
 }
 
-const Operation& copy_operation() { return operation_of<Add>(); }
+const Operation& cast_operation() { return operation_of<Cast>(); }
+const void* cast_to(DType dtype) {
+  static constexpr auto all = []<std::size_t... To>(std::index_sequence<To...>) {
+    return std::array{Cast{static_cast<DType>(To)}...};
+  }(std::make_index_sequence<dtype_count>());
+  return &all[number_of(dtype)];
+}
+const Operation& flip_sign_operation() { return operation_of<FlipSign>(); }
+
 Tensor add(const Operand& a, const Operand& b) { return apply<Add>(a, b); }
 Tensor add(std::span<const Tensor> terms) {
   if (terms.empty()) throw GraphError("add: no terms");
@@ -207,11 +237,13 @@ Tensor add(std::span<const Tensor> terms) {
 }
 
 Tensor sum_axes(const Operand& x, AxisSet axes, bool keepdims) {
+  const Sum op{axes, keepdims};
   if (x.tensor() != nullptr && !x.tensor()->is_empty() && contains(numeric, x.tensor()->dtype())) {
-    const Shape from = x.tensor()->shape(), shape = reduced_shape(from, axes, keepdims);
-    if (numel(from) == numel(shape)) return reshape(x, Dims(shape));  // one term each
+    const Spec from = x.tensor()->node()->spec(), to = op.infer(from);
+    if (numel(from.shape) == numel(to.shape) && from.dtype == to.dtype)
+      return reshape(x, Dims(to.shape));  // one term each
   }
-  return apply(Sum{axes, keepdims}, {x});
+  return apply(op, {x});
 }
 
 Tensor broadcast_to(const Operand& x, const Shape& shape) {
@@ -252,13 +284,13 @@ Tensor detach(const Tensor& tensor, std::source_location where) {
 Tensor contiguous(const Tensor& tensor) {
   if (tensor.is_empty()) throw GraphError("contiguous of an empty Tensor");
   if (tensor.is_evaluated() && !tensor.node()->strided) return tensor;
-  return apply(Add{}, {Operand(tensor)});
+  return apply(Cast{tensor.dtype()}, {Operand(tensor)});
 }
 
 std::vector<const Operation*> algebra_operations() {
-  return {&output_operation(),      &operation_of<Fill>(),  &operation_of<Cast>(),
-          &operation_of<Add>(),     &operation_of<Sum>(),   &operation_of<BroadcastTo>(),
-          &operation_of<Reshape>(), &operation_of<Detach>()};
+  return {&output_operation(),          &operation_of<Fill>(),    &operation_of<Cast>(),
+          &operation_of<FlipSign>(),    &operation_of<Add>(),     &operation_of<Sum>(),
+          &operation_of<BroadcastTo>(), &operation_of<Reshape>(), &operation_of<Detach>()};
 }
 
 }  // namespace gradweave

@@ -9,19 +9,25 @@
 namespace gradweave {
 
 /// A tensor whose every element is `value`; it takes the memory of one.
-Tensor full(const Shape& shape, double value, DType dtype = DType::float32);
-inline Tensor zeros(const Shape& shape, DType dtype = DType::float32) { return full(shape, 0, dtype); }
-inline Tensor ones(const Shape& shape, DType dtype = DType::float32) { return full(shape, 1, dtype); }
+Tensor full(const Shape& shape, double value, DType dtype = default_dtype());
+inline Tensor zeros(const Shape& shape, DType dtype = default_dtype()) { return full(shape, 0, dtype); }
+inline Tensor ones(const Shape& shape, DType dtype = default_dtype()) { return full(shape, 1, dtype); }
 
-/// The same values as another type, converted as in C++ (floating to int64 truncates and saturates, NaN gives
-/// 0; to bool: != 0).
+/// The same values as another dtype, as in PyTorch. Floating to whole truncates, NaN gives 0, and int32 and
+/// int64 saturate; whole numbers that are too wide for a dtype wrap, and so do floating ones for narrower
+/// dtypes than int32; halves are rounded to nearest even and overflow to infinity. To bool: != 0. It fuses
+/// with what is around it.
 Tensor cast(const Operand& x, DType dtype);
 /// Elementwise sum of two, or of any number of tensors, which broadcast.
 Tensor add(const Operand& a, const Operand& b);
 Tensor add(std::span<const Tensor> terms);
 
-/// The elementwise op that gives its input as it is: a copy in row-major order.
-const Operation& copy_operation();
+/// The op of `cast`, and its attributes, which live as long as the program. A cast to the same dtype is a
+/// copy in row-major order.
+const Operation& cast_operation();
+const void* cast_to(DType dtype);
+/// The op that makes of the bits of uint64 an int64 in the same order, and back.
+const Operation& flip_sign_operation();
 
 /// The sum over some axes, which are left out or kept with size 1.
 Tensor sum_axes(const Operand& x, AxisSet axes, bool keepdims = false);

@@ -1,6 +1,7 @@
 // Adding a node: its memory, promotion of dtypes, inference of shapes, and errors that say where.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <new>
 #include <vector>
 
@@ -68,8 +69,41 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
   return handle;
 }
 
+// The next dtype up that an op may have kernels for.
+DType wider(DType t) {
+  switch (t) {
+    case DType::int64:
+      return default_dtype();
+    case DType::float32:
+    case DType::float64:
+      return DType::float64;
+    case DType::float16:
+    case DType::bfloat16:
+      return DType::float32;
+    case DType::bool_:
+    case DType::uint8:
+    case DType::int8:
+    case DType::uint16:
+    case DType::int16:
+    case DType::uint32:
+    case DType::int32:
+    case DType::uint64:
+      return DType::int64;
+  }
+  return t;
+}
+
+// Whether a comparison of whole numbers would meet another number than the one that was written.
+bool would_wrap(const Operation& op, DType common, const Operand& x) {
+  if (!is_integral(common) || x.tensor() != nullptr || !op.elementwise) return false;
+  if (op.block(common).result != DType::bool_) return false;
+  const double limit =
+      std::ldexp(1, 8 * static_cast<int>(size_of(common)) - (about(common).is_signed ? 1 : 0));
+  return x.number() >= limit || x.number() < (about(common).is_signed ? -limit : 0);
+}
+
 // The dtype that the inputs without a fixed one share: tensors decide, numbers only ask for a kind (bool <
-// int < float).
+// int < float). Single numbers beside elements, such as a learning rate, take no part.
 DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
   std::optional<DType> strong;
   DType weak = DType::bool_;
@@ -77,31 +111,39 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
     if (inputs[i].tensor() != nullptr && inputs[i].tensor()->is_empty())
       throw GraphError("an empty Tensor has no shape and no values");
     if (i < op.fixed.size() && op.fixed[i]) continue;
+    if (strong && i + op.scalar_inputs >= inputs.size()) continue;
     if (const Tensor* tensor = inputs[i].tensor()) {
       const DType dtype = tensor->dtype();
       strong = strong ? promote(*strong, dtype) : dtype;
     } else {
-      weak = std::max(weak, inputs[i].number_dtype());
+      const DType number = inputs[i].number_dtype();
+      if (kind_of(number) > kind_of(weak)) weak = number;
     }
   }
   DType common = strong.value_or(weak);
-  if (strong && !is_floating(common)) common = std::max(common, weak);
-  while (!contains(op.dtypes, common)) {  // the next wider one that the op has a kernel for
+  if (kind_of(common) < kind_of(weak)) common = weak;
+  while (!contains(op.dtypes, common)) {
     if (common == DType::float64) {
       throw DTypeError(fmt::format("elements of type {} are not supported", name_of(strong.value_or(weak))));
     }
-    common = common == DType::bool_ ? DType::int64 : common == DType::int64 ? DType::float32 : DType::float64;
+    common = wider(common);
   }
+  if (std::ranges::any_of(inputs, [&](const Operand& x) { return would_wrap(op, common, x); }))
+    common = promote(common, DType::int64);
   return common;
 }
 
 // The operand as the op takes it: a number becomes a tensor, another dtype is converted.
-Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common) {
-  const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
-  const DType wanted = fixed.value_or(common);
+Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common, bool is_scalar) {
+  const bool fixed = i < op.fixed.size() && op.fixed[i].has_value();
+  const DType wanted = fixed ? *op.fixed[i] : is_scalar ? computed_as(common) : common;
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
-  if (fixed && given != wanted && (input.tensor() != nullptr || given > wanted))
-    throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(given)));
+  if (fixed && given != wanted) {
+    const bool fits = input.tensor() != nullptr ? is_integral(given) && is_integral(wanted)
+                                                : kind_of(given) < kind_of(wanted);
+    if (!fits)
+      throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(given)));
+  }
   return input.tensor() != nullptr ? cast(*input.tensor(), wanted) : full({}, input.number(), wanted);
 }
 
@@ -133,7 +175,8 @@ const Node* widest(std::span<Node* const> inputs) {
 }
 
 DType dtype_of_result(const Operation& elementwise, DType inputs) {
-  return elementwise.block[static_cast<std::size_t>(inputs)].result;
+  const DType result = elementwise.block(inputs).result;
+  return result == computed_as(inputs) ? inputs : result;
 }
 
 // What `op` gives; elementwise, of inputs that share `common`.
@@ -181,7 +224,8 @@ Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span
     if (!nodes.empty()) return add(nodes, nodes[0]->dtype);
     const DType common = common_dtype(op, inputs);
     std::vector<Tensor> made;
-    for (std::size_t i = 0; i < inputs.size(); ++i) made.push_back(converted(op, i, inputs[i], common));
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      made.push_back(converted(op, i, inputs[i], common, i + op.scalar_inputs >= inputs.size()));
     std::vector<Node*> converted_nodes(made.size());
     std::ranges::transform(made, converted_nodes.begin(), &Tensor::node);
     return add(converted_nodes, common);

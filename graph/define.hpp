@@ -45,6 +45,12 @@
 // same for the whole stack (indices); `broadcasts = true` that axes in front broadcast, as those of
 // elementwise ops do.
 //
+// `dtypes` are kinds: floating, integral, numeric, any_dtype, or `only(t)` of some. Kernels are made for what
+// elements are computed as (types/dtype.hpp): bool, std::int64_t, float and double. Elements of other dtypes
+// are converted to these and back; `infer` sees the dtypes themselves. An op that only moves elements says
+// `as_stored = true` and gets them as they are, in any dtype. One that asks which of two whole numbers is
+// larger says `ordered = true`: uint64 then comes as int64 in the same order, else as int64 of the same bits.
+//
 // An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the kernel takes
 // all values as they come: an optimizer may then update in place before it runs. Without it an op in a
 // reverse pass costs memory, since nothing is overwritten before what may throw. `pure = false` says that the
@@ -109,12 +115,16 @@ std::vector<Tensor> apply_outputs(const Op& op, std::initializer_list<Operand> i
 namespace detail {
 
 template <class Op, class T>
-constexpr void add_block(Operation& table) {
-  if constexpr (contains(dtypes_of<Op>(), dtype_of<T>)) {
-    table.block[static_cast<std::size_t>(dtype_of<T>)] = {&run_block<Op, T>, block_result<Op, T>(),
-                                                          block_cost_of<Op, T>()};
+constexpr BlockKernel block_of() {
+  if constexpr (contains(computed_as(dtypes_of<Op>()), dtype_of<T>)) {
+    return {&run_block<Op, T>, block_result<Op, T>(), block_cost_of<Op, T>()};
+  } else {
+    return {};
   }
 }
+template <class Op>
+inline constexpr BlockKernel blocks_of[computed_count] = {block_of<Op, bool>(), block_of<Op, Index>(),
+                                                          block_of<Op, float>(), block_of<Op, double>()};
 
 template <class Op>
 std::vector<Sample> collect_samples() {
@@ -232,8 +242,8 @@ inline constexpr ReductionKernel joining_by{
 
 template <class Op, class T>
 constexpr void add_joining(Operation& table) {
-  if constexpr (contains(dtypes_of<Op>(), dtype_of<T>))
-    table.joining[static_cast<std::size_t>(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
+  if constexpr (contains(computed_as(dtypes_of<Op>()), dtype_of<T>))
+    table.joining[kernel_of(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
 }
 
 template <class Op>
@@ -250,6 +260,8 @@ constexpr Operation describe() {
   if constexpr (requires { Op::broadcasts; }) table.broadcasts = Op::broadcasts;
   table.shared_inputs = scalar_inputs_of<Op>();
   if constexpr (requires { Op::shared_inputs; }) table.shared_inputs = Op::shared_inputs;
+  if constexpr (requires { Op::as_stored; }) table.as_stored = Op::as_stored;
+  if constexpr (requires { Op::ordered; }) table.ordered = Op::ordered;
 
   if constexpr (!std::is_empty_v<Op>) {
     static_assert(
@@ -287,10 +299,7 @@ constexpr Operation describe() {
     table.scalar_inputs = scalar_inputs_of<Op>();
     table.scaled = scaled_of<Op>();
     table.plain = table.scalar_inputs == 0 && !requires { Op::fixed; };
-    add_block<Op, bool>(table);
-    add_block<Op, Index>(table);
-    add_block<Op, float>(table);
-    add_block<Op, double>(table);
+    table.blocks = blocks_of<Op>;
   } else {
     if constexpr (OutputsOp<Op>) {
       table.infer_outputs = [](const void* attributes, std::span<const Spec> inputs) {
@@ -322,6 +331,9 @@ constexpr Operation describe() {
       table.row_tile = &row_tile<Op>;
       if constexpr (requires { &Op::column_tile; }) table.column_tile = &column_tile<Op>;
       if constexpr (requires { &Op::outer; }) table.outer = &outer<Op>;
+    } else if constexpr (requires { Op::blocks; }) {  // elementwise, with kernels of its own
+      table.elementwise = true;
+      table.blocks = Op::blocks;
     } else {
       table.run = [](const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
         spread(

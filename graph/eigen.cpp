@@ -27,5 +27,12 @@ template MatrixView<float> as_matrix(const Tensor&);
 template MatrixView<double> as_matrix(const Tensor&);
 template MatrixView<Index> as_matrix(const Tensor&);
 template MatrixView<bool> as_matrix(const Tensor&);
+template MatrixView<std::uint8_t> as_matrix(const Tensor&);
+template MatrixView<std::int8_t> as_matrix(const Tensor&);
+template MatrixView<std::uint16_t> as_matrix(const Tensor&);
+template MatrixView<std::int16_t> as_matrix(const Tensor&);
+template MatrixView<std::uint32_t> as_matrix(const Tensor&);
+template MatrixView<std::int32_t> as_matrix(const Tensor&);
+template MatrixView<std::uint64_t> as_matrix(const Tensor&);
 
 }  // namespace gradweave

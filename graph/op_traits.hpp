@@ -74,16 +74,22 @@ constexpr bool is_noexcept(std::index_sequence<I...>) {
 // The narrowest type that it has a kernel for.
 template <class Op>
 constexpr bool has_noexcept_forward() {
-  if constexpr (contains(dtypes_of<Op>(), DType::bool_)) {
+  constexpr DTypes kernels = computed_as(dtypes_of<Op>());
+  if constexpr (contains(kernels, DType::bool_)) {
     if constexpr (takes_all_inputs<Op, bool>)
       return noexcept(Op::template run<bool>({}, nullptr, 0));
     else
       return is_noexcept<Op, bool>(Inputs<Op>());
-  } else if constexpr (contains(dtypes_of<Op>(), DType::int64)) {
+  } else if constexpr (contains(kernels, DType::int64)) {
     if constexpr (takes_all_inputs<Op, Index>)
       return noexcept(Op::template run<Index>({}, nullptr, 0));
     else
       return is_noexcept<Op, Index>(Inputs<Op>());
+  } else if constexpr (contains(kernels, DType::float32)) {
+    if constexpr (takes_all_inputs<Op, float>)
+      return noexcept(Op::template run<float>({}, nullptr, 0));
+    else
+      return is_noexcept<Op, float>(Inputs<Op>());
   } else {
     if constexpr (takes_all_inputs<Op, double>)
       return noexcept(Op::template run<double>({}, nullptr, 0));

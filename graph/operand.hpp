@@ -56,7 +56,8 @@ class Operand {
 
   const Tensor* tensor() const { return tensor_; }
   double number() const { return number_; }
-  DType number_dtype() const { return number_dtype_; }
+  /// bool, int64 or the default dtype.
+  DType number_dtype() const { return is_floating(number_dtype_) ? default_dtype() : number_dtype_; }
   std::source_location where() const { return where_; }
 
  private:

@@ -31,8 +31,11 @@ struct Operation {
   /// Makes attributes of values, in raw memory. Throws ValueError unless the values fit.
   void (*construct)(const AttributeValue::Record&, void* to) = nullptr;
 
-  // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed.
+  // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed. Kernels see them,
+  // and give their results, as what elements of that dtype are computed as.
   DTypes dtypes = numeric;
+  bool as_stored = false;  ///< kernels see elements of every dtype as they are: they only move them
+  bool ordered = false;    ///< the result depends on which of two elements is larger
   std::array<std::optional<DType>, 3> fixed{};
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
   /// Of an op with several outputs (outputs.hpp), whose `infer` says how many bytes they take together.
@@ -63,7 +66,11 @@ struct Operation {
   /// The input that its kernels also take as elements and a number that these are multiplied by first, which
   /// then comes behind all inputs.
   std::size_t scaled = static_cast<std::size_t>(-1);
-  std::array<BlockKernel, dtype_count> block{};  ///< by the dtype of the promoted inputs
+  /// By the dtype of the promoted inputs, if `as_stored`; else by what they are computed as.
+  const BlockKernel* blocks = nullptr;
+  const BlockKernel& block(DType inputs) const {
+    return blocks[as_stored ? number_of(inputs) : kernel_of(inputs)];
+  }
   bool (*view)(const void*, const ArrayView& input, ArrayView& output, std::span<Index> strides) = nullptr;
   void (*run)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
   void (*run_rows)(const void*, const RowRange&, const ArrayView& output,
@@ -84,9 +91,9 @@ struct Operation {
   bool (*outer)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
   /// How many floating-point operations it takes; arrays come without data.
   double (*flops)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
-  std::array<const ReductionKernel*, dtype_count>
-      joining{};               ///< by dtype; of a reduction whose rows are single
-                               ///< elements, each of neighbours of the input
+  /// By what elements are computed as; of a reduction whose rows are single elements, each of neighbours of
+  /// the input.
+  std::array<const ReductionKernel*, computed_count> joining{};
   bool takes_strides = false;  ///< the kernel reads strided inputs itself; else it gets row-major ones
   bool splat = false;          ///< every element is the same: `run` computes one
 

@@ -43,7 +43,7 @@ OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted) {
     const bool is_wanted = wanted.empty() || wanted[k];
     layout.offsets.push_back(is_wanted ? layout.bytes : OutputLayout::absent);
     const std::size_t bytes =
-        static_cast<std::size_t>(numel(layout.specs[k].shape)) * size_of(layout.specs[k].dtype);
+        static_cast<std::size_t>(numel(layout.specs[k].shape)) * size_of(computed_as(layout.specs[k].dtype));
     if (is_wanted) layout.bytes += (bytes + alignment - 1) / alignment * alignment;
   }
   return layout;

@@ -10,7 +10,7 @@
 
 namespace gradweave {
 
-/// Where outputs lie in the buffer of their node.
+/// Where outputs lie in the buffer of their node, as what they are computed as.
 struct OutputLayout {
   static constexpr std::size_t absent = static_cast<std::size_t>(-1);
   std::vector<Spec> specs;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/kernels/convert.hpp>
 #include <gradweave/graph/node.hpp>
 
 namespace gradweave {
@@ -63,14 +64,22 @@ class Printer {
   }
 
   std::string cell(Index at) const {
-    return dispatch(node_.dtype, [&]<class T>() {
-      const T value = reinterpret_cast<const T*>(node_.data)[at];
-      if constexpr (std::is_floating_point_v<T>) {
-        return std::isnan(value) ? "nan" : fmt::format("{:.4g}", value);  // which has no sign to show
-      } else {
-        return fmt::format("{}", value);
+    const std::byte* element = node_.data + at * static_cast<Index>(size_of(node_.dtype));
+    switch (kind_of(node_.dtype)) {
+      case DTypeKind::boolean:
+        return *reinterpret_cast<const bool*>(element) ? "true" : "false";
+      case DTypeKind::integer: {
+        Index value = 0;
+        convert_elements(node_.dtype, element, DType::int64, &value, 1);
+        return node_.dtype == DType::uint64 ? fmt::format("{}", static_cast<std::uint64_t>(value))
+                                            : fmt::format("{}", value);
       }
-    });
+      case DTypeKind::floating: {
+        const double value = number_at(node_.dtype, element);
+        return std::isnan(value) ? "nan" : fmt::format("{:.4g}", value);  // which has no sign to show
+      }
+    }
+    return {};
   }
 
   const Node& node_;

@@ -7,6 +7,7 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/evaluate.hpp>
+#include <gradweave/graph/kernels/convert.hpp>
 #include <gradweave/graph/kernels/fused_loop.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
@@ -37,24 +38,30 @@ void read_literal(const Literal& literal, Dims sizes, std::vector<double>& value
   for (const Literal& item : literal.items()) read_literal(item, sizes.subspan(1), values);
 }
 
-template <class To, class From>
-Tensor copied_leaf(const Operation& kind, std::span<const From> values, const Shape& shape) {
-  if (static_cast<Index>(values.size()) != numel(shape)) {
-    throw ShapeError(fmt::format("{}: {} values for shape {}", kind.name, values.size(), to_string(shape)));
+// What templates share stands once, for elements of any dtype.
+
+// `count` elements of dtype `from`, as a leaf of dtype `to`.
+[[gnu::noinline]] Tensor copied_leaf(const Operation& kind, DType from, const void* values, std::size_t count,
+                                     const Shape& shape, DType to) {
+  if (static_cast<Index>(count) != numel(shape)) {
+    throw ShapeError(fmt::format("{}: {} values for shape {}", kind.name, count, to_string(shape)));
   }
-  Ref<Storage> storage = allocate_storage(values.size() * sizeof(To));
-  std::transform(values.begin(), values.end(), reinterpret_cast<To*>(storage->data), convert<To, From>);
+  Ref<Storage> storage = allocate_storage(count * size_of(to));
+  convert_elements(from, values, to, storage->data, static_cast<Index>(count));
   std::byte* data = storage->data;
-  return make_leaf(kind, {shape, dtype_of<To>}, std::move(storage), data, {});
+  return make_leaf(kind, {shape, to}, std::move(storage), data, {});
+}
+template <class T>
+Tensor copied_leaf(const Operation& kind, std::span<const T> values, const Shape& shape) {
+  return copied_leaf(kind, dtype_of<T>, values.data(), values.size(), shape, dtype_of<T>);
 }
 
 Tensor literal_leaf(const Operation& kind, const Literal& literal, DType dtype) {
   std::vector<Index> sizes;
   sizes_of(literal, sizes);
-  const Shape shape{Dims(sizes)};
   std::vector<double> values;
   read_literal(literal, sizes, values);
-  return dispatch(dtype, [&]<class T>() { return copied_leaf<T, double>(kind, values, shape); });
+  return copied_leaf(kind, DType::float64, values.data(), values.size(), Shape{Dims(sizes)}, dtype);
 }
 
 void require_floating(DType dtype) {
@@ -74,6 +81,32 @@ Tensor in_order(const Tensor& tensor) {
   gather({node.data, node.dtype, node.shape(), node.strides()}, 0, count, storage->data);
   std::byte* data = storage->data;
   return make_leaf(constant_leaf, node.spec(), std::move(storage), data, {});
+}
+
+[[gnu::noinline]] void read_item(const Tensor& tensor, DType dtype, void* value) {
+  const Node& node = checked(tensor.node());
+  if (numel(node.shape()) != 1) {
+    throw ShapeError(fmt::format("item: the tensor has {} elements, shape {}", numel(node.shape()),
+                                 to_string(node.shape())));
+  }
+  evaluate({&tensor, 1});
+  convert_elements(node.dtype, node.data, dtype, value, 1);
+}
+
+[[gnu::noinline]] void read_all(const Tensor& tensor, DType dtype, void* values) {
+  const Tensor ordered = in_order(tensor);
+  convert_elements(tensor.dtype(), ordered.node()->data, dtype, values, tensor.numel());
+}
+
+[[gnu::noinline]] const std::byte* data_of(const Tensor& tensor, DType dtype) {
+  const Node& node = checked(tensor.node());
+  if (node.dtype != dtype) {
+    throw DTypeError(fmt::format("data: the elements are {}, not {}", name_of(node.dtype), name_of(dtype)));
+  }
+  evaluate({&tensor, 1});
+  if (node.strided)
+    throw ShapeError("data: this is a view whose elements are not in row-major order; use contiguous(t)");
+  return node.data;
 }
 
 }  // namespace
@@ -115,38 +148,29 @@ Tensor::operator bool() const {
 
 template <class T>
 T Tensor::item() const {
-  const Node& node = checked(node_);
-  if (gradweave::numel(node.shape()) != 1) {
-    throw ShapeError(
-        fmt::format("item: the tensor has {} elements, shape {}", numel(), to_string(node.shape())));
-  }
-  evaluate({this, 1});
-  return dispatch(node.dtype,
-                  [&]<class From>() { return convert<T>(*reinterpret_cast<const From*>(node.data)); });
+  T value{};
+  read_item(*this, dtype_of<T>, &value);
+  return value;
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor ordered = in_order(*this);
-  std::vector<T> values(static_cast<std::size_t>(numel()));
-  dispatch(dtype(), [&]<class From>() {
-    const auto* from = reinterpret_cast<const From*>(ordered.node()->data);
-    std::transform(from, from + values.size(), values.begin(), convert<T, From>);
-  });
-  return values;
+  const auto count = static_cast<std::size_t>(numel());
+  if constexpr (std::is_same_v<T, bool>) {  // whose vector holds bits
+    const Ref<Storage> flags = allocate_storage(count);
+    read_all(*this, DType::bool_, flags->data);
+    const bool* first = reinterpret_cast<const bool*>(flags->data);
+    return std::vector<bool>(first, first + count);
+  } else {
+    std::vector<T> values(count);
+    read_all(*this, dtype_of<T>, values.data());
+    return values;
+  }
 }
 
 template <class T>
 std::span<const T> Tensor::data() const& {
-  const Node& node = checked(node_);
-  if (node.dtype != dtype_of<T>) {
-    throw DTypeError(
-        fmt::format("data: the elements are {}, not {}", name_of(node.dtype), name_of(dtype_of<T>)));
-  }
-  evaluate({this, 1});
-  if (node.strided)
-    throw ShapeError("data: this is a view whose elements are not in row-major order; use contiguous(t)");
-  return {reinterpret_cast<const T*>(node.data), static_cast<std::size_t>(numel())};
+  return {reinterpret_cast<const T*>(data_of(*this, dtype_of<T>)), static_cast<std::size_t>(numel())};
 }
 
 Tensor constant(const Literal& values, DType dtype) { return literal_leaf(constant_leaf, values, dtype); }
@@ -179,11 +203,18 @@ Tensor variable(const Tensor& tensor) {
   template Tensor constant<T>(std::span<const T>, const Shape&); \
   template Tensor variable<T>(std::span<const T>, const Shape&)
 GRADWEAVE_INSTANTIATE(bool);
-GRADWEAVE_INSTANTIATE(Index);
+GRADWEAVE_INSTANTIATE(std::uint8_t);
+GRADWEAVE_INSTANTIATE(std::int8_t);
+GRADWEAVE_INSTANTIATE(std::uint16_t);
+GRADWEAVE_INSTANTIATE(std::int16_t);
+GRADWEAVE_INSTANTIATE(std::uint32_t);
+GRADWEAVE_INSTANTIATE(std::int32_t);
+GRADWEAVE_INSTANTIATE(std::uint64_t);
+GRADWEAVE_INSTANTIATE(std::int64_t);
+GRADWEAVE_INSTANTIATE(float16);
+GRADWEAVE_INSTANTIATE(bfloat16);
 GRADWEAVE_INSTANTIATE(float);
 GRADWEAVE_INSTANTIATE(double);
 #undef GRADWEAVE_INSTANTIATE
-template int Tensor::item<int>() const;
-template std::vector<int> Tensor::to_vector<int>() const;
 
 }  // namespace gradweave

@@ -117,7 +117,7 @@ class Literal {
 
 /// Data that one does not differentiate with respect to. The first form reads nested lists, row by row, and
 /// throws ShapeError when they are ragged; the second copies `values` and reads them in row-major order.
-Tensor constant(const Literal& values, DType dtype = DType::float32);
+Tensor constant(const Literal& values, DType dtype = default_dtype());
 template <class T>
 Tensor constant(std::span<const T> values, const Shape& shape);
 template <class T>
@@ -131,7 +131,7 @@ Tensor constant(const std::vector<T>& values) {
 
 /// Data that one differentiates with respect to: a leaf where gradients arrive. Throws DTypeError unless
 /// floating.
-Tensor variable(const Literal& values, DType dtype = DType::float32);
+Tensor variable(const Literal& values, DType dtype = default_dtype());
 template <class T>
 Tensor variable(std::span<const T> values, const Shape& shape);
 template <class T>

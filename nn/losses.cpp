@@ -44,7 +44,7 @@ Tensor cross_entropy(const Operand& logits, const Operand& target) {
     require_same_shape("cross_entropy", logits, target);
     return mean(-sum(cast(target, x.dtype()) * log_softmax(logits), {-1}));
   }
-  if (t.dtype() != DType::int64)
+  if (!is_integral(t.dtype()))
     refuse<DTypeError>("cross_entropy", {logits, target},
                        "class indices are int64; probabilities have as many axes as the logits");
   const Tensor chosen = at_label(logits, target);

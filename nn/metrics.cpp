@@ -22,7 +22,7 @@ void require_fit(const char* who, const Tensor& logits, const Tensor& labels) {
 
 // The labels, each in [0, classes).
 std::vector<Index> checked_labels(const char* who, const Tensor& labels, Index classes) {
-  if (labels.dtype() != DType::int64)
+  if (!is_integral(labels.dtype()))
     throw DTypeError(fmt::format("{}: labels are int64, not {}", who, name_of(labels.dtype())));
   std::vector<Index> values = labels.to_vector<Index>();
   const auto wrong = std::ranges::find_if(values, [&](Index v) { return v < 0 || v >= classes; });

@@ -124,6 +124,7 @@ struct NotEqual {
 
 struct Less {
   static constexpr std::string_view name = "less";
+  static constexpr bool ordered = true;
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) noexcept { return a < b; }
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2, {3})}}; }
@@ -131,6 +132,7 @@ struct Less {
 
 struct LessEqual {
   static constexpr std::string_view name = "less_equal";
+  static constexpr bool ordered = true;
   static constexpr DTypes dtypes = any_dtype;
   static auto forward(const auto& a, const auto& b) noexcept { return a <= b; }
   static Samples samples() { return {{integers(0, 3), integers(0, 3, {3})}}; }
@@ -354,6 +356,7 @@ struct Erf {
 
 struct Maximum {
   static constexpr std::string_view name = "maximum";
+  static constexpr bool ordered = true;
   static constexpr DTypes dtypes = numeric;
   static auto forward(const auto& a, const auto& b) noexcept { return larger(a, b); }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
@@ -364,6 +367,7 @@ struct Maximum {
 
 struct Minimum {
   static constexpr std::string_view name = "minimum";
+  static constexpr bool ordered = true;
   static constexpr DTypes dtypes = numeric;
   static auto forward(const auto& a, const auto& b) noexcept { return smaller(a, b); }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
@@ -433,6 +437,11 @@ Tensor relu_vjp(const Operand& g, const Operand& x) { return apply<ReluVjp>(g, x
 Tensor prefer(const Operand& a, const Operand& b) { return apply<Prefer>(a, b); }
 Tensor scale(const Operand& x, double factor) { return apply(Scale{factor}, {x}); }
 
+// Its kernels would take the upper half of uint64 for negative.
+bool is_uint64(const Operand& x) {
+  return x.tensor() != nullptr && !x.tensor()->is_empty() && x.tensor()->dtype() == DType::uint64;
+}
+
 bool is_floating_tensor(const Operand& x) {
   return x.tensor() != nullptr && !x.tensor()->is_empty() && is_floating(x.tensor()->dtype());
 }
@@ -472,8 +481,10 @@ Tensor logical_not(const Operand& x) {
   Tensor keep;
   return apply<Equal>(truth(x, "logical_not", keep), Operand(false, x.where()));
 }
-Tensor sign(const Operand& x) { return apply<Sign>(x); }
-Tensor abs(const Operand& x) { return apply<Abs>(x); }
+Tensor sign(const Operand& x) {
+  return is_uint64(x) ? cast(not_equal(x, Operand(0, x.where())), DType::uint64) : apply<Sign>(x);
+}
+Tensor abs(const Operand& x) { return is_uint64(x) ? *x.tensor() : apply<Abs>(x); }
 Tensor exp(const Operand& x) { return apply<Exp>(x); }
 Tensor expm1(const Operand& x) { return apply<Expm1>(x); }
 Tensor log(const Operand& x) { return apply<Log>(x); }
@@ -483,7 +494,7 @@ Tensor square(const Operand& x) { return apply<Square>(x); }
 Tensor pow(const Operand& x, const Operand& y) {
   if (y.tensor() != nullptr || x.tensor() == nullptr) return apply<Power>(x, y);
   if (y.number() == 0)
-    return full(x.tensor()->shape(), 1, is_floating_tensor(x) ? x.tensor()->dtype() : DType::float32);
+    return full(x.tensor()->shape(), 1, is_floating_tensor(x) ? x.tensor()->dtype() : default_dtype());
   if (y.number() == 1 && is_floating_tensor(x)) return *x.tensor();
   if (y.number() == 2 && is_floating_tensor(x)) return square(x);
   return apply(PowerOfNumber{y.number()}, {x});
@@ -492,7 +503,7 @@ Tensor sin(const Operand& x) { return apply<Sin>(x); }
 Tensor cos(const Operand& x) { return apply<Cos>(x); }
 Tensor tanh(const Operand& x) { return apply<Tanh>(x); }
 Tensor sigmoid(const Operand& x) { return apply<Sigmoid>(x); }
-Tensor relu(const Operand& x) { return apply<Relu>(x); }
+Tensor relu(const Operand& x) { return is_uint64(x) ? *x.tensor() : apply<Relu>(x); }
 Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 Tensor erf(const Operand& x) { return apply<Erf>(x); }
 Tensor maximum(const Operand& a, const Operand& b) { return apply<Maximum>(a, b); }
@@ -503,7 +514,10 @@ Tensor where(const Operand& condition, const Operand& a, const Operand& b) {
 Tensor clamp(const Operand& x, double low, double high) {
   if (!(low <= high))
     refuse<ValueError>("clamp", {x}, fmt::format("low {} is not at most high {}", low, high));
-  return apply(Clamp{low, high}, {x});
+  if (!is_uint64(x)) return apply(Clamp{low, high}, {x});
+  const Tensor least = full({}, std::max(std::ceil(low), 0.0), DType::uint64),
+               most = full({}, std::max(std::floor(high), 0.0), DType::uint64);
+  return minimum(Operand(maximum(x, Operand(least, x.where())), x.where()), Operand(most, x.where()));
 }
 
 std::vector<const Operation*> elementwise_operations() {

@@ -1,7 +1,9 @@
 // Arithmetic, comparison and functions of each element. Inputs broadcast and are promoted as in NumPy; a
-// number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn int64 and bool
-// into float32. They are within 6 units in the last place (tests/ops/accuracy.cpp has the bound of each);
-// what would be smaller than the smallest normal number may come out as 0. Whole numbers must not overflow.
+// number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn whole numbers and
+// bools into the default dtype (float32 but within a `WithDefaultDType`). They are within 6 units in the last
+// place (tests/ops/accuracy.cpp has the bound of each); what would be smaller than the smallest normal number
+// may come out as 0. Whole numbers wrap; int64 must not overflow. Halves are computed as float32 and rounded
+// once an op.
 #pragma once
 #include <gradweave/graph/algebra.hpp>
 
@@ -10,7 +12,7 @@ namespace gradweave {
 inline Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
 Tensor subtract(const Operand& a, const Operand& b);
 Tensor multiply(const Operand& a, const Operand& b);
-/// True division: int64 and bool operands give float32.
+/// True division: whole numbers and bools give the default dtype.
 Tensor divide(const Operand& a, const Operand& b);
 Tensor negative(const Operand& x);
 inline Tensor operator-(const Operand& a, const Operand& b) { return subtract(a, b); }
@@ -18,7 +20,8 @@ inline Tensor operator*(const Operand& a, const Operand& b) { return multiply(a,
 inline Tensor operator/(const Operand& a, const Operand& b) { return divide(a, b); }
 inline Tensor operator-(const Operand& x) { return negative(x); }
 
-/// Comparisons give bool and stop gradients.
+/// Comparisons give bool and stop gradients. They are exact, also of uint64, and of a whole number that the
+/// tensor's dtype cannot hold; int64 with uint64 is compared as float64, as in NumPy.
 Tensor equal(const Operand& a, const Operand& b);
 Tensor not_equal(const Operand& a, const Operand& b);
 Tensor less(const Operand& a, const Operand& b);

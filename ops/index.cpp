@@ -44,6 +44,7 @@ void CheckIndex::forward(const ArrayView& y, const ArrayView& indices) const {
 struct Take {
   Index axis;
   static constexpr std::string_view name = "take";
+  static constexpr bool as_stored = true;
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::size_t shared_inputs = 1;
   static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
@@ -194,7 +195,7 @@ struct OneHot {
   }
   void forward(const ArrayView& y, const ArrayView& labels) const {
     for (Index i = 0; i < labels.size(); ++i) check_index(labels.as<Index>()[i], classes, i);
-    dispatch(dtype, [&]<class T>() {
+    dispatch(y.dtype, [&]<class T>() {
       std::fill_n(y.as<T>(), y.size(), T(0));
       for (Index i = 0; i < labels.size(); ++i) y.as<T>()[i * classes + labels.as<Index>()[i]] = T(1);
     });
@@ -211,7 +212,7 @@ struct Arange {
   static constexpr DTypes dtypes = any_dtype;
   Spec infer() const { return {{count}, dtype}; }
   void forward(const ArrayView& y) const {
-    dispatch(dtype, [&]<class T>() {
+    dispatch(y.dtype, [&]<class T>() {
       for (Index i = 0; i < count; ++i) y.as<T>()[i] = static_cast<T>(i);
     });
   }

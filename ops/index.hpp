@@ -4,14 +4,14 @@
 
 namespace gradweave {
 
-/// Slices of x along `axis` in the order of `indices` (int64, any shape): the axis is replaced by the shape
+/// Slices of x along `axis` in the order of `indices` (whole, any shape): the axis is replaced by the shape
 /// of the indices. What is taken several times gets the sum of the cotangents. Throws ValueError, when
 /// evaluated, for an index outside [0, size).
 Tensor take(const Operand& x, const Operand& indices, Index axis = 0);
 /// A new last axis of `classes` with 1 at the label and 0 elsewhere. Throws ValueError, when evaluated, for a
 /// label outside [0, classes).
-Tensor one_hot(const Operand& labels, Index classes, DType dtype = DType::float32);
-/// The element at the label of each row: y[...] = x[..., label[...]], for labels (int64) of x's shape without
+Tensor one_hot(const Operand& labels, Index classes, DType dtype = default_dtype());
+/// The element at the label of each row: y[...] = x[..., label[...]], for labels (whole) of x's shape without
 /// its last axis. Throws ValueError, when evaluated, for a label outside [0, classes).
 Tensor at_label(const Operand& x, const Operand& labels);
 /// 0, 1, ..., count - 1 as int64 (or another dtype).

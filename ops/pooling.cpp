@@ -325,7 +325,7 @@ Tensor avg_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
   const Spec spec{x.tensor()->shape(), x.tensor()->dtype()};
   const Pair count = count_windows(spec, window, stride, options.padding);
   const Pair size = last_two(spec.shape);
-  const DType dtype = is_floating(spec.dtype) ? spec.dtype : DType::float32;
+  const DType dtype = is_floating(spec.dtype) ? spec.dtype : default_dtype();
   const Tensor mean =
       full({1, 1, window.rows, window.cols}, 1 / static_cast<double>(window.rows * window.cols), dtype);
   const Index images = numel(Dims(spec.shape).first(spec.shape.rank() - 2));

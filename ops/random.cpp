@@ -49,6 +49,9 @@ std::uint64_t offset_of(const ArrayView& state) {
   return static_cast<std::uint64_t>(state.as<const Index>()[1]);
 }
 
+// How far apart two halves lie, at most, for numbers of about 1.
+float half_step(DType dtype) { return dtype == DType::float16 ? 0x1p-10F : 0x1p-7F; }
+
 struct RandomUniform {
   double low, high;
   Shape shape;
@@ -62,8 +65,10 @@ struct RandomUniform {
   Spec infer(const Spec&) const { return {shape, dtype}; }
   void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
-    dispatch<floating>(dtype, [&]<class T>() {
-      const T below_high = std::nextafter(static_cast<T>(high), static_cast<T>(low));
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      const T top = static_cast<T>(high);
+      const T below_high = dtype == y.dtype ? std::nextafter(top, static_cast<T>(low))
+                                            : top - std::abs(top) * half_step(dtype);
       for (Index i = 0; i < y.size(); ++i) {
         const double u = unit(words_at(seed, offset + static_cast<std::uint64_t>(i))[0]);
         y.as<T>()[i] =
@@ -89,7 +94,7 @@ struct RandomNormal {
   Spec infer(const Spec&) const { return {shape, dtype}; }
   void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
-    dispatch<floating>(dtype, [&]<class T>() {
+    dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index i = 0; i < y.size(); ++i) {
         const auto words = words_at(seed, offset + static_cast<std::uint64_t>(i));
         const double radius = std::sqrt(-2 * std::log(1 - unit(words[0])));  // 1 - u is never 0

@@ -36,12 +36,12 @@ class Generator {
 /// Uniform in [low, high). Throws ValueError unless low < high, both finite and a finite distance apart;
 /// DTypeError unless the dtype is floating.
 Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
-                      DType dtype = DType::float32,
+                      DType dtype = default_dtype(),
                       std::source_location where = std::source_location::current());
 /// Normal (Box and Muller's transform, 1958). Throws ValueError unless both are finite and std >= 0;
 /// DTypeError unless the dtype is floating.
 Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1,
-                     DType dtype = DType::float32,
+                     DType dtype = default_dtype(),
                      std::source_location where = std::source_location::current());
 
 std::vector<const Operation*> random_operations();

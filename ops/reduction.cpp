@@ -61,6 +61,7 @@ struct Extremum {
   AxisSet axes;
   bool keepdims;
   static constexpr std::string_view name = Monoid<float>::name;
+  static constexpr bool ordered = true;
   static constexpr bool throws = false;
   Spec infer(const Spec& x) const {
     require_elements(x, axes);
@@ -121,6 +122,7 @@ struct LogSumExp {
 struct ArgMax {
   Index axis;
   static constexpr std::string_view name = "argmax";
+  static constexpr bool ordered = true;
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
   AxisSet axes() const { return {1U << static_cast<unsigned>(-1 - axis)}; }
@@ -194,10 +196,17 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
   return r;
 }
 
-Operand as_floating(const Operand& x, Tensor& keep) {
-  if (x.tensor() == nullptr || x.tensor()->is_empty() || is_floating(x.tensor()->dtype())) return x;
-  keep = cast(x, DType::float32);
+// A tensor of whole numbers as the default dtype, of halves as float32: their sum, which is divided or
+// squared, may be too large for a half.
+Operand as_computed(const Operand& x, Tensor& keep) {
+  if (x.tensor() == nullptr || x.tensor()->is_empty()) return x;
+  const DType dtype = x.tensor()->dtype();
+  keep = cast(x, computed_as(is_floating(dtype) ? dtype : default_dtype()));
   return Operand(keep, x.where());
+}
+Tensor as_result(const Tensor& y, const Operand& x) {
+  const DType dtype = x.tensor()->dtype();
+  return cast(Operand(y, x.where()), is_floating(dtype) ? dtype : default_dtype());
 }
 
 }  // namespace
@@ -210,7 +219,8 @@ Tensor sum(const Operand& x, Axes axes, bool keepdims) {
 Tensor mean(const Operand& x, Axes axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
-  return Operand(sum_axes(as_floating(x, keep), r.axes, keepdims), x.where()) / static_cast<double>(r.count);
+  const Tensor all = sum_axes(as_computed(x, keep), r.axes, keepdims);
+  return as_result(Operand(all, x.where()) / static_cast<double>(r.count), x);
 }
 
 Tensor max(const Operand& x, Axes axes, bool keepdims) {
@@ -226,10 +236,11 @@ Tensor min(const Operand& x, Axes axes, bool keepdims) {
 Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
   const Reduction r = resolve("var", x, axes, keepdims);
   Tensor keep;
-  const Operand values = as_floating(x, keep);
+  const Operand values = as_computed(x, keep);
   const Tensor deviation = values - mean(values, axes, true);
-  return sum_axes(square(deviation), r.axes, keepdims) /
-         std::max(static_cast<double>(r.count) - correction, 0.0);
+  return as_result(sum_axes(square(deviation), r.axes, keepdims) /
+                       std::max(static_cast<double>(r.count) - correction, 0.0),
+                   x);
 }
 
 Tensor any(const Operand& x, Axes axes, bool keepdims) {

@@ -10,9 +10,11 @@ namespace gradweave {
 
 using Axes = std::initializer_list<Index>;
 
-/// Summed pairwise, so that the error grows with the logarithm of the count. The sum of nothing is 0.
+/// Summed pairwise, so that the error grows with the logarithm of the count. Bools and signed whole numbers
+/// give int64, unsigned ones uint64, as in NumPy; halves are summed as float32 and rounded once. The sum of
+/// nothing is 0.
 Tensor sum(const Operand& x, Axes axes = {}, bool keepdims = false);
-/// int64 and bool give float32. The mean of nothing is NaN.
+/// Whole numbers and bools give the default dtype. The mean of nothing is NaN.
 Tensor mean(const Operand& x, Axes axes = {}, bool keepdims = false);
 /// The largest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN
 /// propagates.

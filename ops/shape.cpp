@@ -80,6 +80,7 @@ struct Slice {
 struct SliceVjp {
   Index axis, start, step, size;
   static constexpr std::string_view name = "slice_vjp";
+  static constexpr bool as_stored = true;
   static constexpr bool throws = false;
   Spec infer(const Spec& g) const {
     std::vector<Index> sizes(g.shape.begin(), g.shape.end());
@@ -88,17 +89,17 @@ struct SliceVjp {
   }
   void forward(const ArrayView& y, const ArrayView& g) const {
     const std::size_t at = normalize_axis(axis, y.shape.size());
-    const Index inner = numel(y.shape.subspan(at + 1)), outer = numel(y.shape.first(at)), count = g.shape[at];
-    dispatch<numeric>(y.dtype, [&]<class T>() {
-      std::fill_n(y.as<T>(), y.size(), T(0));
-      if (g.size() == 0) return;  // of however many empty rows
-      for (Index o = 0; o < outer; ++o) {
-        for (Index i = 0; i < count; ++i) {
-          std::copy_n(g.as<T>() + (o * count + i) * inner, inner,
-                      y.as<T>() + (o * size + start + i * step) * inner);
-        }
+    const auto element = static_cast<Index>(size_of(y.dtype));
+    const Index outer = numel(y.shape.first(at)), count = g.shape[at],
+                row = numel(y.shape.subspan(at + 1)) * element;
+    std::fill_n(y.as<std::byte>(), y.size() * element, std::byte{0});
+    if (g.size() == 0) return;  // of however many empty rows
+    for (Index o = 0; o < outer; ++o) {
+      for (Index i = 0; i < count; ++i) {
+        std::copy_n(g.as<std::byte>() + (o * count + i) * row, row,
+                    y.as<std::byte>() + (o * size + start + i * step) * row);
       }
-    });
+    }
   }
   Tensor vjp(const Tensor& h, const Tensor& g, const Tensor&) const {
     return gradweave::apply(Slice{axis, start, g.size(axis), step}, {h});
@@ -116,6 +117,7 @@ Tensor slice_vjp(const Tensor& g, Index axis, Index start, Index step, Index siz
 struct Concat {
   Index axis;
   static constexpr std::string_view name = "concat";
+  static constexpr bool as_stored = true;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = any_dtype;
   Spec infer(std::span<const Spec> parts) const {

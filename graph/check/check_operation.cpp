@@ -10,6 +10,7 @@
 #include <gradweave/graph/check/gradcheck.hpp>
 #include <gradweave/graph/evaluate.hpp>
 #include <gradweave/graph/gradients.hpp>
+#include <gradweave/graph/kernels/convert.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/outputs.hpp>
 #include <gradweave/graph/plan/plan.hpp>
@@ -28,42 +29,52 @@ Values draw_values(const InputSpec& draw, std::mt19937_64& random) {
   return values;
 }
 
-template <class T>
-Tensor leaf(const Values& values, const Shape& shape, bool by_columns) {
-  Ref<Storage> storage = allocate_storage(values.size() * sizeof(T));
-  T* data = reinterpret_cast<T*>(storage->data);
+Tensor leaf(DType dtype, const Values& values, const Shape& shape, bool by_columns = false) {
+  const auto element = static_cast<Index>(size_of(dtype));
+  Ref<Storage> storage = allocate_storage(values.size() * size_of(dtype));
   std::array<Index, max_rank> strides{};
   Index step = 1;
   for (std::size_t axis = 0; axis < shape.rank(); ++axis)
     strides[axis] = step, step *= std::max<Index>(shape[axis], 1);
   const Shape packed = row_major(shape);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    std::size_t at = i;
+    auto at = static_cast<Index>(i);
     if (by_columns) {
       at = 0;
-      for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
-        at += static_cast<std::size_t>(static_cast<Index>(i) / packed[axis] % shape[axis] * strides[axis]);
-      }
+      for (std::size_t axis = 0; axis < shape.rank(); ++axis)
+        at += static_cast<Index>(i) / packed[axis] % shape[axis] * strides[axis];
     }
-    data[at] = static_cast<T>(values[i]);
+    convert_elements(DType::float64, &values[i], dtype, storage->data + at * element, 1);
   }
   const bool strided = by_columns && !is_row_major(shape, Dims(strides.data(), shape.rank()));
-  const Operation& kind = is_floating(dtype_of<T>) ? variable_leaf : constant_leaf;
   auto* bytes = storage->data;
-  return make_leaf(kind, {shape, dtype_of<T>}, std::move(storage), bytes,
-                   strided ? Dims(strides.data(), shape.rank()) : Dims());
-}
-
-Tensor leaf(DType dtype, const Values& values, const Shape& shape, bool by_columns = false) {
-  return dispatch(dtype, [&]<class T>() { return leaf<T>(values, shape, by_columns); });
+  return make_leaf(is_floating(dtype) ? variable_leaf : constant_leaf, {shape, dtype}, std::move(storage),
+                   bytes, strided ? Dims(strides.data(), shape.rank()) : Dims());
 }
 
 // What a dtype keeps of a number.
 double rounded(double value, DType dtype) {
   if (dtype == DType::bool_) return value > 0.5 ? 1 : 0;
-  if (dtype == DType::int64) return std::trunc(value);
-  return dtype == DType::float32 ? static_cast<double>(static_cast<float>(value)) : value;
+  std::uint64_t kept = 0;
+  convert_elements(DType::float64, &value, dtype, &kept, 1);
+  return number_at(dtype, &kept);
 }
+
+// How far a result may be from the same in float64, and a gradient, whose rule is several ops.
+double tolerance_of(DType dtype) {
+  switch (kind_of(dtype)) {
+    case DTypeKind::boolean:
+    case DTypeKind::integer:
+      return 1e-12;
+    case DTypeKind::floating:
+      break;
+  }
+  return dtype == DType::float64   ? 1e-12
+         : dtype == DType::float32 ? 1e-5
+         : dtype == DType::float16 ? 1e-3
+                                   : 8e-3;
+}
+double gradient_tolerance_of(DType dtype) { return 10 * tolerance_of(dtype); }
 
 bool agree(double found, double expected, DType dtype, double tolerance) {
   if (std::isnan(found) && std::isnan(expected)) return true;
@@ -164,7 +175,10 @@ class OperationCheck {
       const InputSpec& draw = sample_->inputs[i];
       Values kept = values[i];
       if (!is_fixed(i)) {
-        for (double& value : kept) value = rounded(value, rounded_as);
+        for (double& value : kept) {
+          if (is_integral(rounded_as) && !about(rounded_as).is_signed) value = std::abs(value);
+          value = rounded(value, rounded_as);
+        }
       }
       const Shape& shape = shapes == nullptr ? draw.shape : (*shapes)[i];
       inputs.push_back(leaf(is_fixed(i) ? draw.dtype : dtype, kept, shape, by_columns));
@@ -202,26 +216,26 @@ class OperationCheck {
   GradcheckReport check_kernels() {
     const bool has_reference = contains(table_.dtypes, DType::float64);
     const std::vector<Values> values = draw();
-    for (const DType dtype : {DType::bool_, DType::int64, DType::float32, DType::float64}) {
+    for (std::size_t t = 0; t < dtype_count; ++t) {
+      const auto dtype = static_cast<DType>(t);
       if (!contains(table_.dtypes, dtype)) continue;
       const std::vector<Tensor> inputs = leaves(values, dtype, dtype);
       const Tensor y = call(inputs);
       if (auto report = check_rows(y, dtype); !report.ok) return report;
       const Tensor reference = call(leaves(values, has_reference ? DType::float64 : dtype, dtype));
-      if (auto report = compare(y, reference, fmt::format("{} kernel", name_of(dtype)),
-                                dtype == DType::float32 ? 1e-5 : 1e-12);
+      if (auto report = compare(y, reference, fmt::format("{} kernel", name_of(dtype)), tolerance_of(dtype));
           !report.ok) {
         return report;
       }
       const Tensor by_columns = call(leaves(values, dtype, dtype, true));
       if (auto report =
               compare(by_columns, y, fmt::format("{} kernel on column-major inputs", name_of(dtype)),
-                      dtype == DType::float32 ? 1e-5 : 1e-12);
+                      tolerance_of(dtype));
           !report.ok) {
         return report;
       }
-      if (dtype == DType::float32 && has_reference && is_differentiable_) {
-        if (auto report = compare_gradients(y, inputs, values); !report.ok) return report;
+      if (is_floating(dtype) && dtype != DType::float64 && has_reference && is_differentiable_) {
+        if (auto report = compare_gradients(y, inputs, values, dtype); !report.ok) return report;
       }
     }
     return passed();
@@ -301,7 +315,8 @@ class OperationCheck {
 
   // A kernel that works by rows gives the same when each row is asked for alone.
   GradcheckReport check_rows(const Tensor& y, DType dtype) const {
-    if (table_.run_rows == nullptr) return passed();
+    if (table_.run_rows == nullptr || computed_as(dtype) != dtype || computed_as(y.dtype()) != y.dtype())
+      return passed();
     Node& node = *y.node();
     const std::vector<Tensor> operands(node.inputs().begin(), node.inputs().end());
     eval(y);
@@ -318,8 +333,7 @@ class OperationCheck {
       auto* to = alone.node()->data + static_cast<std::size_t>(row * width) * size_of(y.dtype());
       table_.run_rows(node.attributes(), {to, row, 1, width}, whole, inputs);
     }
-    return compare(alone, y, fmt::format("{} kernel, row by row", name_of(dtype)),
-                   dtype == DType::float32 ? 1e-5 : 1e-12);
+    return compare(alone, y, fmt::format("{} kernel, row by row", name_of(dtype)), tolerance_of(dtype));
   }
 
   GradcheckReport compare(const Tensor& found, const Tensor& expected, const std::string& what,
@@ -331,7 +345,8 @@ class OperationCheck {
     }
     const Values f = found.to_vector<double>(), e = expected.to_vector<double>();
     for (std::size_t i = 0; i < f.size(); ++i) {
-      if (!agree(f[i], e[i], found.dtype(), tolerance)) {
+      const double wanted = is_integral(found.dtype()) ? rounded(e[i], found.dtype()) : e[i];  // it wraps
+      if (!agree(f[i], wanted, found.dtype(), tolerance)) {
         return fail(fmt::format("{}: element {} is {:.9g}, expected {:.9g}", what, i, f[i], e[i]),
                     Gradcheck::wrong);
       }
@@ -339,23 +354,25 @@ class OperationCheck {
     return passed();
   }
 
-  // Derivatives in float32 have the dtype of their tensor and agree with those in float64.
+  // Derivatives have the dtype of their tensor and agree with those in float64.
   GradcheckReport compare_gradients(const Tensor& y, const std::vector<Tensor>& inputs,
-                                    const std::vector<Values>& values) const {
-    if (y.dtype() != DType::float32) return passed();
-    const std::vector<Tensor> wide = leaves(values, DType::float64, DType::float32);
+                                    const std::vector<Values>& values, DType dtype) const {
+    if (y.dtype() != dtype) return passed();
+    const std::vector<Tensor> wide = leaves(values, DType::float64, dtype);
     const Tensor reference = call(wide);
     const Values ones(static_cast<std::size_t>(y.numel()), 1);
     const Tensor u = leaf(DType::float64, ones, y.shape());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i].is_tracked()) continue;
       const Tensor g = gradients(y, {inputs[i]}, u, Unconnected::zeros)[0];
-      if (g.dtype() != DType::float32) {
-        return fail(fmt::format("the gradient by the float32 input {} is {}", i, name_of(g.dtype())),
-                    Gradcheck::wrong);
+      if (g.dtype() != dtype) {
+        return fail(
+            fmt::format("the gradient by the {} input {} is {}", name_of(dtype), i, name_of(g.dtype())),
+            Gradcheck::wrong);
       }
       const Tensor expected = gradients(reference, {wide[i]}, u, Unconnected::zeros)[0];
-      if (auto report = compare(g, expected, fmt::format("float32 gradient by input {}", i), 1e-4);
+      if (auto report = compare(g, expected, fmt::format("{} gradient by input {}", name_of(dtype), i),
+                                gradient_tolerance_of(dtype));
           !report.ok)
         return report;
     }

@@ -42,8 +42,9 @@ struct Probe {
 template <class Op>
   requires(requires { Op::dtypes; } && !contains(Op::dtypes, DType::float64))
 struct Probe<Op> {
-  using Element = std::conditional_t<contains(Op::dtypes, DType::float32), float,
-                                     std::conditional_t<contains(Op::dtypes, DType::int64), Index, bool>>;
+  static constexpr DTypes kernels = computed_as(Op::dtypes);
+  using Element = std::conditional_t<contains(kernels, DType::float32), float,
+                                     std::conditional_t<contains(kernels, DType::int64), Index, bool>>;
 };
 
 template <class Op>

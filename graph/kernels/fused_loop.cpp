@@ -61,19 +61,27 @@ void gather_words(const Word* from, Dims shape, Dims strides, Index first, Index
   }
 }
 
-// One element, `count` times.
-void fill(std::byte* to, const void* element, std::size_t size, Index count) {
-  const auto n = static_cast<std::size_t>(count);
-  switch (size) {
+// Calls f with a null pointer to whole numbers of the size of the elements: what only moves elements needs to
+// know no more of them.
+template <class F>
+void with_word(DType dtype, const F& f) {
+  switch (size_of(dtype)) {
     case 1:
-      std::fill_n(to, n, *static_cast<const std::byte*>(element));
-      break;
+      return f(static_cast<std::uint8_t*>(nullptr));
+    case 2:
+      return f(static_cast<std::uint16_t*>(nullptr));
     case 4:
-      std::fill_n(reinterpret_cast<std::uint32_t*>(to), n, *static_cast<const std::uint32_t*>(element));
-      break;
-    default:
-      std::fill_n(reinterpret_cast<std::uint64_t*>(to), n, *static_cast<const std::uint64_t*>(element));
+      return f(static_cast<std::uint32_t*>(nullptr));
+    case 8:
+      return f(static_cast<std::uint64_t*>(nullptr));
   }
+}
+
+// One element, `count` times.
+void fill(std::byte* to, const void* element, DType dtype, Index count) {
+  with_word(dtype, [&]<class Word>(Word*) {
+    std::fill_n(reinterpret_cast<Word*>(to), count, *static_cast<const Word*>(element));
+  });
 }
 
 // The strides with which an input runs along with an output of shape `shape`.
@@ -91,17 +99,9 @@ std::array<Index, max_rank> aligned_strides(const ArrayView& x, Dims shape) {
 
 void gather(const ArrayView& from, Index first, Index count, void* to) {
   if (count == 0) return;
-  switch (size_of(from.dtype)) {
-    case 1:
-      return gather_words(from.as<std::uint8_t>(), from.shape, from.strides, first, count,
-                          static_cast<std::uint8_t*>(to));
-    case 4:
-      return gather_words(from.as<std::uint32_t>(), from.shape, from.strides, first, count,
-                          static_cast<std::uint32_t*>(to));
-    default:
-      return gather_words(from.as<std::uint64_t>(), from.shape, from.strides, first, count,
-                          static_cast<std::uint64_t*>(to));
-  }
+  with_word(from.dtype, [&]<class Word>(Word*) {
+    gather_words(from.as<const Word>(), from.shape, from.strides, first, count, static_cast<Word*>(to));
+  });
 }
 
 FusedLoop::Operand FusedLoop::add_array(DType dtype) {
@@ -250,7 +250,7 @@ void FusedLoop::set_data(Operand operand, std::byte* data) { places_[operand].da
 void FusedLoop::lay_out_inputs(Index first, Index count, bool is_first, std::byte* scratch) const {
   for (const BroadcastInput& feed : feeds_) {
     if (feed.same_everywhere) {
-      if (is_first) fill(scratch + feed.offset, feed.data, size_of(feed.dtype), count);
+      if (is_first) fill(scratch + feed.offset, feed.data, feed.dtype, count);
       continue;
     }
     const ArrayView x{feed.data, feed.dtype, feed.shape, Dims(feed.strides.data(), feed.shape.size())};

@@ -117,7 +117,7 @@ class Fusion {
     const Value& x = program_.values[program_.inputs_of(v)[0]];
     const Index count = numel(program_.shape_of(x));
     const std::uint32_t g = group_of_[x.buffer];
-    if (v.operation->joining[static_cast<std::size_t>(x.dtype)] == nullptr || g == no_id) return no_id;
+    if (v.operation->joining[kernel_of(x.dtype)] == nullptr || g == no_id) return no_id;
     const Index results = numel(program_.shape_of(v));
     if (results == 0 || count < 2 * results || about_rows(v, v.operation->row_width) != 1) return no_id;
     const Step& step = groups_[g].step;
@@ -143,7 +143,7 @@ class Fusion {
     const Operation& op = *v.operation;
     const Index width = about_rows(v, op.row_width), rows = numel(program_.shape_of(v)) / width;
     const Value& x = program_.values[program_.inputs_of(reduction)[0]];
-    const ReductionKernel& joining = *reduction.operation->joining[static_cast<std::size_t>(x.dtype)];
+    const ReductionKernel& joining = *reduction.operation->joining[kernel_of(x.dtype)];
     const Index part = about_rows(v, op.row_tile);
     return rows * about_rows(v, op.row_cost) < 2 * min_task_ns &&
            (part >= rows || part >= rows_to_join(joining, width));

@@ -8,6 +8,7 @@
 #include <boost/container/small_vector.hpp>
 
 #include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/kernels/convert.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/plan/program.hpp>
 #include <gradweave/graph/plan/run_elementwise.hpp>
@@ -26,19 +27,42 @@ std::byte* any_address() {
 // An open table of values by the hash of what computes them.
 class Seen {
  public:
-  explicit Seen(std::size_t count) : slots_(std::bit_ceil(2 * count + 1), no_id) {}
+  explicit Seen(std::size_t count) : slots_(std::bit_ceil(2 * count + 1)) {}
   /// The value with this hash for which `equal` holds; or else `id`, which is remembered.
   template <class Equal>
   Id find_or_add(std::size_t hash, Id id, const Equal& equal) {
+    if (2 * count_ >= slots_.size()) grow();
+    const auto code = static_cast<std::uint32_t>(hash);
     const std::size_t mask = slots_.size() - 1;
-    for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
-      if (slots_[at] == no_id) return slots_[at] = id;
-      if (equal(slots_[at])) return slots_[at];
+    for (std::size_t at = code & mask;; at = (at + 1) & mask) {
+      Slot& slot = slots_[at];
+      if (slot.id == no_id) {
+        ++count_;
+        slot = {code, id};
+        return id;
+      }
+      if (slot.code == code && equal(slot.id)) return slot.id;
     }
   }
 
  private:
-  std::vector<Id> slots_;
+  struct Slot {
+    std::uint32_t code = 0;
+    Id id = no_id;
+  };
+  void grow() {
+    std::vector<Slot> all(2 * slots_.size());
+    const std::size_t mask = all.size() - 1;
+    for (const Slot& slot : slots_) {
+      if (slot.id == no_id) continue;
+      std::size_t at = slot.code & mask;
+      while (all[at].id != no_id) at = (at + 1) & mask;
+      all[at] = slot;
+    }
+    slots_ = std::move(all);
+  }
+  std::vector<Slot> slots_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace
@@ -133,11 +157,22 @@ class Lowering {
     if (passes_.simplify) {
       if (const Id same = without_neutral(node, inputs); same != no_id) return same;
     }
+    // Kernels see elements as what they are computed as; a view sees them as they are.
+    const bool computes = !op.as_stored && (op.view == nullptr || &op == &output_operation());
+    if (computes && op.view == nullptr) {
+      for (Id& input : inputs) input = converted(input, computed_as(value(input).dtype), op.ordered);
+    }
+    const Id id = add(node, attributes, inputs, computes ? computed_as(node.dtype) : node.dtype);
+    return converted(id, node.dtype, op.ordered);
+  }
+
+  Id add(const Node& node, const void* attributes, std::span<Id> inputs, DType dtype) {
+    const Operation& op = *node.operation;
     Value v;
     v.operation = &op;
     v.attributes = attributes;
     v.rank = node.rank;
-    v.dtype = node.dtype;
+    v.dtype = dtype;
     const bool wants_row_major =
         op.view != nullptr ? !can_view(v, node.shape(), inputs[0]) : !op.elementwise && !op.takes_strides;
     if (wants_row_major) {
@@ -206,11 +241,7 @@ class Lowering {
     }
     return no_id;
   }
-  static double number(const Value& v) {
-    return dispatch(v.dtype, [&]<class T>() {
-      return static_cast<double>(*reinterpret_cast<T*>(v.constant->data + v.offset));
-    });
-  }
+  static double number(const Value& v) { return number_at(v.dtype, v.constant->data + v.offset); }
   static bool is_number(const Value& v, double wanted) {
     const double is = number(v);
     return is == wanted && (!is_floating(v.dtype) || std::signbit(is) == std::signbit(wanted));
@@ -233,15 +264,29 @@ class Lowering {
            (a.operation->attribute_size == 0 || a.operation->equal(a.attributes, b.attributes));
   }
 
+  // A value that no node stands for, which `op` makes of another one.
+  Id insert(const Operation& op, const void* attributes, DType dtype, Id input) {
+    const Shape shape(program_.shape_of(value(input)));
+    Value v;
+    v.operation = &op;
+    v.attributes = attributes;
+    v.rank = value(input).rank;
+    v.dtype = dtype;
+    return add(v, shape, {&input, 1});
+  }
   // The value, or a copy of it whose elements lie in order.
   Id contiguous(Id id) {
     if (Program::row_major(value(id))) return id;
-    const Shape shape(program_.shape_of(value(id)));
-    Value copy;
-    copy.operation = &copy_operation();
-    copy.rank = value(id).rank;
-    copy.dtype = value(id).dtype;
-    return add(copy, shape, {&id, 1});
+    return insert(cast_operation(), cast_to(value(id).dtype), value(id).dtype, id);
+  }
+  // The value as another dtype. Between uint64 and int64 the bits stay, or if `ordered` the order does.
+  Id converted(Id id, DType to, bool ordered) {
+    const DType from = value(id).dtype;
+    if (from == to) return id;
+    if (ordered && to == DType::uint64) id = insert(flip_sign_operation(), nullptr, from, id);
+    id = insert(cast_operation(), cast_to(to), to, id);
+    if (ordered && from == DType::uint64) id = insert(flip_sign_operation(), nullptr, to, id);
+    return id;
   }
 
   struct View {
@@ -284,7 +329,8 @@ class Lowering {
     return program_.bytes_of(v) <= small || folds_to_one(v);
   }
   bool folds_to_one(const Value& v) const {
-    if (v.operation == &copy_operation()) return false;  // it is there to lay the elements out
+    if (v.operation == &cast_operation() && program_.values[program_.inputs_of(v)[0]].dtype == v.dtype)
+      return false;  // a copy, which is there to lay the elements out
     return v.operation->elementwise &&
            std::ranges::all_of(program_.inputs_of(v), [&](Id id) { return is_uniform(program_.values[id]); });
   }

@@ -177,7 +177,8 @@ class Plan::Machine {
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
     if (v.layout != no_id) {
       const OutputLayout& layout = program_.layouts[v.layout];
-      for (const Spec& spec : layout.specs) e.outputs.push_back({nullptr, spec.dtype, spec.shape, {}});
+      for (const Spec& spec : layout.specs)
+        e.outputs.push_back({nullptr, computed_as(spec.dtype), spec.shape, {}});
       for (std::size_t k = 0; k < e.outputs.size(); ++k) {
         if (layout.offsets[k] == OutputLayout::absent) continue;
         uses_.push_back({id, static_cast<Index>(layout.offsets[k]), &e.outputs[k].data});
@@ -274,7 +275,7 @@ class Plan::Machine {
 
   const ReductionKernel& joining_of(Id reduction) const {
     const Value& joined = value(program_.inputs_of(value(reduction))[0]);
-    return *value(reduction).operation->joining[static_cast<std::size_t>(joined.dtype)];
+    return *value(reduction).operation->joining[kernel_of(joined.dtype)];
   }
 
   // What this step has computed, or something from before it.

@@ -13,7 +13,7 @@ const BlockKernel& block_kernel(const Operation& op, std::span<const ArrayView> 
     dtype = inputs[i].dtype;
     if (i >= op.fixed.size() || !op.fixed[i]) break;
   }
-  return op.block[static_cast<std::size_t>(dtype)];
+  return op.block(dtype);
 }
 
 void run_elementwise(const Operation& op, const void* attributes, const ArrayView& y,

@@ -47,11 +47,13 @@ class Explaining {
   }
   std::size_t bytes_of(Id id) const { return program_.bytes_of(program_.values[id]); }
 
-  static std::string name_of_op(const Value& v) {
+  std::string name_of_op(const Value& v) const {
     if (is_copy(v)) return "copy";
     return to_string(*v.operation, v.attributes);
   }
-  static bool is_copy(const Value& v) { return v.operation == &copy_operation() && v.edge_count == 1; }
+  bool is_copy(const Value& v) const {
+    return v.operation == &cast_operation() && program_.values[program_.inputs_of(v)[0]].dtype == v.dtype;
+  }
 
   double flops(const Value& v) const {
     if (v.operation->flops == nullptr || is_copy(v)) return 0;

@@ -167,6 +167,7 @@ std::vector<To> decode(const Idx& idx, double divisor) {
 Tensor Idx::tensor(DType dtype, double divisor) const {
   if (dtype == DType::int64)
     return cast(tensor(DType::float64, divisor), dtype);  // NaN and infinity are defined there
+  if (computed_as(dtype) != dtype) return cast(tensor(computed_as(dtype), divisor), dtype);
   return dispatch<numeric>(dtype, [&]<class T>() { return constant(decode<T>(*this, divisor), shape); });
 }
 

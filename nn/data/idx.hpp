@@ -21,7 +21,7 @@ struct Idx {
   std::vector<std::byte> bytes;  ///< the elements, row-major and big-endian
 
   /// The elements as a constant, each divided by `divisor` (as a number of `dtype`).
-  Tensor tensor(DType dtype = DType::float32, double divisor = 1) const;
+  Tensor tensor(DType dtype = default_dtype(), double divisor = 1) const;
 };
 
 /// Reads a file, plain or compressed by gzip: its content tells which. Throws IoError, naming the file, when

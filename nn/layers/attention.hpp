@@ -6,7 +6,7 @@ namespace gradweave::nn {
 
 struct EmbeddingOptions {
   Initializer weight_init = normal(0, 1);
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
   Generator* generator = nullptr;  ///< where the numbers come from; by default `default_generator()`
 };
 
@@ -25,7 +25,7 @@ struct AttentionOptions {
   bool causal = false;  ///< a row attends to itself and those before it
   bool bias = true;
   Initializer weight_init = lecun_normal;
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
   Generator* generator = nullptr;  ///< where the numbers come from; by default `default_generator()`
 };
 

@@ -14,7 +14,7 @@ struct Conv2dOptions {
   bool bias = true;
   Initializer weight_init = lecun_normal;
   Initializer bias_init = zeros;
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
   Generator* generator = nullptr;  ///< where the numbers come from; by default `default_generator()`
 };
 

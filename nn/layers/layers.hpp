@@ -18,7 +18,7 @@ struct DenseOptions {
   bool bias = true;
   Initializer weight_init = lecun_normal;
   Initializer bias_init = zeros;
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
   /// Where the numbers come from: this generator, or else a new one of this seed, or else
   /// `default_generator()`.
   Generator* generator = nullptr;

@@ -7,7 +7,7 @@ namespace gradweave::nn {
 struct NormOptions {
   double epsilon = 1e-5;
   bool affine = true;  ///< with a weight and a bias, which begin as 1 and 0
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
 };
 
 /// `layer_norm` over the last axis, of `size`, times a weight plus a bias.

@@ -9,7 +9,7 @@ struct LSTMOptions {
   bool batch_first = false;  ///< sequences are (batch, time, size) and not (time, batch, size)
   bool bias = true;
   std::optional<Initializer> init = {};  ///< of weights and biases; by default uniform in +-1/sqrt(hidden)
-  DType dtype = DType::float32;
+  DType dtype = default_dtype();
   Generator* generator = nullptr;  ///< where the numbers come from; by default `default_generator()`
 };
 

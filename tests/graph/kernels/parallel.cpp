@@ -284,8 +284,7 @@ TEST_CASE("the more an op has to do for an element, the fewer make work for a th
   const auto grain = [](std::initializer_list<const Operation*> ops) {
     FusedLoop blocks;
     const FusedLoop::Operand x = blocks.add_array(DType::float32);
-    for (const Operation* op : ops)
-      blocks.add_instruction(op->block[static_cast<std::size_t>(DType::float32)], nullptr, {&x, 1}, x);
+    for (const Operation* op : ops) blocks.add_instruction(op->block(DType::float32), nullptr, {&x, 1}, x);
     blocks.finish(1 << 20);
     return blocks.grain();
   };
