@@ -65,6 +65,8 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
     node->tracked = tracked && passes_gradient;
     if (released) node->released = passes_gradient;
   }
+  if (marks.traced != nullptr) [[unlikely]]
+    marks.traced->push_back(handle);
   return handle;
 }
 
@@ -99,6 +101,7 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common) {
   const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
   const DType wanted = fixed.value_or(common);
+  if (!op.promotes && input.tensor() != nullptr) return *input.tensor();
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
   if (fixed && given != wanted && (input.tensor() != nullptr || given > wanted))
     throw DTypeError(fmt::format("operand {} must be {}, not {}", i, name_of(wanted), name_of(given)));
@@ -157,7 +160,7 @@ enum class Alike : std::uint8_t { no, in_dtype, in_shape };
 Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span<Node*> nodes) {
   if (inputs.empty() || inputs.size() > nodes.size()) return Alike::no;
   bool one_shape = op.plain;
-  if (!op.plain && (op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
+  if (!op.plain && (!op.promotes || op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor();
     if (tensor == nullptr || tensor->is_empty()) return Alike::no;
