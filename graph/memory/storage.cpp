@@ -196,6 +196,7 @@ struct ScratchBlocks {
     std::size_t bytes;
   };
   static constexpr std::size_t most = 8;  // depths that keep their block; a deeper one takes one each time
+  static constexpr std::size_t deepest = 256;  // twice as many as bodies nest, and some
   std::array<Block, most> blocks;
   std::size_t depth;
 
@@ -336,6 +337,7 @@ MemoryUse memory_use() noexcept {
 
 Scratch::Scratch(std::size_t bytes) {
   if (scratch_blocks.depth >= ScratchBlocks::most) {
+    if (scratch_blocks.depth == ScratchBlocks::deepest) throw Error("evaluation is nested too deeply");
     data_ = ScratchBlocks::take_deep(bytes);
     ++scratch_blocks.depth;
     return;
