@@ -98,7 +98,7 @@ TEST_CASE("a body in print", "[bodies]") {
   CHECK(to_string(body) ==
         "body of %0: float32 (2,), %1: float32 ()\n"
         "  %2 = multiply of %0, %1\n"
-        "  %3 = sum(axes=(-1,)) of %2\n"
+        "  %3 = sum(axes=(-1,), keepdims=false) of %2\n"
         "  gives %3, %0");
   CHECK(print_member(body) == "{multiply, sum}");
   CHECK(to_string(Body()) == "an empty body");
