@@ -66,6 +66,8 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
     node->tracked = tracked && passes_gradient;
     if (released) node->released = passes_gradient;
   }
+  if (marks.traced != nullptr) [[unlikely]]
+    marks.traced->push_back(handle);
   return handle;
 }
 
@@ -135,6 +137,7 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 
 // The operand as the op takes it: a number becomes a tensor, another dtype is converted.
 Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common, bool is_scalar) {
+  if (!op.promotes && input.tensor() != nullptr) return *input.tensor();
   const bool fixed = i < op.fixed.size() && op.fixed[i].has_value();
   const DType wanted = fixed ? *op.fixed[i] : is_scalar ? computed_as(common) : common;
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
@@ -200,7 +203,7 @@ enum class Alike : std::uint8_t { no, in_dtype, in_shape };
 Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span<Node*> nodes) {
   if (inputs.empty() || inputs.size() > nodes.size()) return Alike::no;
   bool one_shape = op.plain;
-  if (!op.plain && (op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
+  if (!op.plain && (!op.promotes || op.fixed[0] || op.fixed[1] || op.fixed[2])) return Alike::no;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor();
     if (tensor == nullptr || tensor->is_empty()) return Alike::no;

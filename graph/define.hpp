@@ -12,9 +12,10 @@
 //   Tensor softplus(const Operand& x) { return apply<Softplus>(x); }
 //
 // Attributes are plain data members, at most eight, each with a default constructor: numbers, bools, dtypes,
-// enumerators, strings, shapes, vectors, arrays or structs of such (attributes.hpp). Their names, comparison,
-// hash, text and JSON are derived; registry.hpp gives an op back by its name and attributes. With attributes
-// the functions are const members, and `samples` returns `SamplesOf<Op>`: pairs of an op and its inputs.
+// enumerators, strings, shapes, vectors, arrays or structs of such (attributes.hpp), or graphs (body.hpp).
+// Their names, comparison, hash, text and JSON are derived; registry.hpp gives an op back by its name and
+// attributes. With attributes the functions are const members, and `samples` returns `SamplesOf<Op>`: pairs
+// of an op and its inputs (or whole `Sample`s, where attributes depend on inputs).
 //
 // What an op defines tells its kind:
 //
@@ -38,6 +39,8 @@
 //   its rows as multiples of b.
 // - several outputs: infer returns Specs, one for each output, and forward(Outputs y, const ArrayView& x...)
 //   fills those that have data. `apply_outputs` gives them as tensors of their own.
+//
+// Inputs are promoted to one dtype, unless `promotes = false` says that each stays as it is.
 //
 // Axes are counted from the last, and whatever stands in front of an op's own axes is carried along: a stack
 // of inputs gives the stack of the results, which the checker tries. `leading_axes = false` says that an op
@@ -135,7 +138,9 @@ std::vector<Sample> collect_samples() {
                    }});
   };
   for (const auto& item : Op::samples()) {
-    if constexpr (requires { add(item.first, item.second); }) {
+    if constexpr (requires { all.push_back(item); }) {
+      all.push_back(item);
+    } else if constexpr (requires { add(item.first, item.second); }) {
       add(item.first, item.second);
     } else {
       add(Op{}, item);
@@ -246,6 +251,12 @@ constexpr void add_joining(Operation& table) {
     table.joining[kernel_of(dtype_of<T>)] = &joining_by<typename Op::template Tree<T>>;
 }
 
+template <class Op, std::size_t... I>
+constexpr bool holds_bodies(std::index_sequence<I...>) {
+  using Members = decltype(members(std::declval<const Op&>()));
+  return (std::same_as<std::tuple_element_t<I, Members>, const Body&> || ...);
+}
+
 template <class Op>
 constexpr Operation describe() {
   check_rule<Op>();
@@ -254,6 +265,7 @@ constexpr Operation describe() {
   table.dtypes = dtypes_of<Op>();
   table.fixed = fixed_dtypes<Op>();
   table.throws = throws_of<Op>();
+  if constexpr (requires { Op::promotes; }) table.promotes = Op::promotes;
   if constexpr (requires { Op::pure; }) table.pure = Op::pure;
   if constexpr (requires { Op::leading_axes; }) table.leading_axes = Op::leading_axes;
   table.broadcasts = ElementwiseOp<Op>;
@@ -289,6 +301,16 @@ constexpr Operation describe() {
       new (to) Op(std::move(op));
     };
     static_assert(alignof(Op) <= alignof(std::int64_t), "attributes lie at a multiple of eight bytes");
+    if constexpr (holds_bodies<Op>(std::make_index_sequence<member_count<Op>()>())) {
+      table.bodies = [](const void* attributes) {
+        std::vector<const Body*> all;
+        const auto add = [&](const auto& m) {
+          if constexpr (std::same_as<decltype(m), const Body&>) all.push_back(&m);
+        };
+        std::apply([&](const auto&... m) { (add(m), ...); }, members(as<Op>(attributes)));
+        return all;
+      };
+    }
     if constexpr (!std::is_trivially_destructible_v<Op>) {
       table.destroy = [](void* attributes) noexcept { static_cast<Op*>(attributes)->~Op(); };
     }

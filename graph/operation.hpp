@@ -17,6 +17,7 @@ namespace gradweave {
 
 struct Sample;   // samples.hpp
 class Pullback;  // outputs.hpp
+class Body;      // body.hpp
 
 struct Operation {
   std::string_view name;
@@ -30,6 +31,7 @@ struct Operation {
   AttributeValue::Record (*attributes)(const void*) = nullptr;  ///< by their names
   /// Makes attributes of values, in raw memory. Throws ValueError unless the values fit.
   void (*construct)(const AttributeValue::Record&, void* to) = nullptr;
+  std::vector<const Body*> (*bodies)(const void*) = nullptr;  ///< of the attributes, those that are bodies
 
   // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed. Kernels see them,
   // and give their results, as what elements of that dtype are computed as.
@@ -37,6 +39,7 @@ struct Operation {
   bool as_stored = false;  ///< kernels see elements of every dtype as they are: they only move them
   bool ordered = false;    ///< the result depends on which of two elements is larger
   std::array<std::optional<DType>, 3> fixed{};
+  bool promotes = true;  ///< else each input keeps the dtype that it has
   Spec (*infer)(const void*, std::span<const Spec> inputs) = nullptr;  ///< null: the broadcast of the inputs
   /// Of an op with several outputs (outputs.hpp), whose `infer` says how many bytes they take together.
   std::vector<Spec> (*infer_outputs)(const void*, std::span<const Spec> inputs) = nullptr;
@@ -125,8 +128,10 @@ std::string to_string(const Operation& operation, const void* attributes);
 /// Errors of `infer` are thrown on with the op's name and place.
 Tensor apply(const Operation& operation, const void* attributes, std::span<const Operand> inputs);
 
-/// The kinds of leaf: data, and data with gradients.
+/// The kinds of leaf: data, data with gradients, and an argument of a body that is being traced, without
+/// values.
 extern const Operation constant_leaf;
 extern const Operation variable_leaf;
+extern const Operation argument_leaf;
 
 }  // namespace gradweave

@@ -1,8 +1,20 @@
 #include <gradweave/graph/scope.hpp>
 
+#include <fmt/format.h>
+
+#include <gradweave/graph/types/error.hpp>
+
 namespace gradweave {
 
 constinit thread_local detail::Marks detail::marks{};
+
+void refuse_while_tracing(std::string_view what) {
+  if (!is_tracing()) return;
+  throw GraphError(fmt::format(
+      "{} inside a function that is only looked at, for the graph that it builds (a branch of cond, a "
+      "function or a rule of custom_vjp)",
+      what));
+}
 
 Scope::Scope(std::string_view name)
     : Scope(Ref<ModulePath>(

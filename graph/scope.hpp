@@ -4,10 +4,13 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gradweave/graph/memory/ref.hpp>
 
 namespace gradweave {
+
+class Tensor;
 
 /// The path of a module, such as "encoder/hidden".
 struct ModulePath {
@@ -23,9 +26,15 @@ struct Marks {
   const std::source_location* where = nullptr;  ///< of the node whose vjp builds them; null: their own lines
   bool in_reverse = false;                      ///< of `gradients`
   bool checkpointed = false;                    ///< of a `checkpoint`
+  std::vector<Tensor>* traced = nullptr;        ///< where a body that is being traced notes them (body.hpp)
 };
 extern constinit thread_local Marks marks;
 }  // namespace detail
+
+/// Whether this thread runs a function only to look at the graph that it builds, for a body (body.hpp).
+inline bool is_tracing() { return detail::marks.traced != nullptr; }
+/// Throws GraphError if so, for what such a function must not do.
+void refuse_while_tracing(std::string_view what);
 
 /// While it lives, nodes built by this thread belong to its path.
 class Scope {
@@ -50,9 +59,10 @@ class Scope {
 /// apart.
 class ReversePass {
  public:
-  ReversePass()
-      : outer_(
-            std::exchange(detail::marks, {detail::marks.place, nullptr, true, detail::marks.checkpointed})) {}
+  ReversePass() : outer_(detail::marks) {
+    detail::marks.where = nullptr;
+    detail::marks.in_reverse = true;
+  }
   ~ReversePass() { detail::marks = outer_; }
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;

@@ -128,6 +128,12 @@ constinit const Operation variable_leaf = [] {
   return op;
 }();
 
+constinit const Operation argument_leaf = [] {
+  Operation op;
+  op.name = "argument";
+  return op;
+}();
+
 Shape Tensor::shape() const { return Shape(checked(node_).shape()); }
 std::size_t Tensor::rank() const { return checked(node_).rank; }
 Index Tensor::size(Index axis) const { return checked(node_).shape()[normalize_axis(axis, rank())]; }

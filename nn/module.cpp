@@ -121,6 +121,7 @@ Parameter::Parameter(const Parameter& other)
 void Parameter::throw_empty() { throw GraphError("an empty Parameter has no value (a layer without bias?)"); }
 
 void Parameter::assign(const Tensor& value) {
+  refuse_while_tracing(fmt::format("parameter \"{}\" is assigned to", name()));
   if (Capture::current() != nullptr) {
     throw GraphError(
         fmt::format("parameter \"{}\" is assigned to inside a function that is being compiled: only "
@@ -152,6 +153,7 @@ void Parameter::store(const Tensor& value, bool frozen) {
 }
 
 void Parameter::set_frozen(bool frozen) {
+  refuse_while_tracing(fmt::format("parameter \"{}\" is frozen or unfrozen", name()));
   if (Capture::current() != nullptr) {
     throw GraphError(
         fmt::format("parameter \"{}\" is frozen or unfrozen inside a function that is being compiled: do it "

@@ -9,7 +9,9 @@
 #include <gradweave/graph/tensor.hpp>
 #include <gradweave/ops/activation.hpp>
 #include <gradweave/ops/attention.hpp>
+#include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/custom_vjp.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/integer.hpp>

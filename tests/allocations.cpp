@@ -111,6 +111,28 @@ TEST_CASE("a compiled step allocates nothing", "[allocations]") {
   CHECK(train(adam) == 0);
 }
 
+TEST_CASE("a compiled step with branches allocates nothing", "[allocations]") {
+  const nn::Dense a(30, 20), b(30, 20);
+  std::vector<nn::Parameter> all = a.parameters();
+  for (const nn::Parameter& p : b.parameters()) all.push_back(p);
+  nn::Adam adam(all);
+  auto step = compile([&](const Tensor& x) {
+    const auto [y, z] = cond(
+        sum(x) > 0,
+        [&](const Tensor& t) {
+          return std::array{a(t), t};
+        },
+        [&](const Tensor& t) {
+          return std::array{tanh(b(t)), t * 2};
+        },
+        x);
+    adam.minimize(mean(square(y)) + sum(z));
+  });
+  const Tensor x = numbers({16, 30}), y = -x;
+  eval(y);
+  CHECK(allocations_of([&] { step(x), step(y); }) == 0);
+}
+
 // Nodes are recycled; what remains is a few lists of sizes.
 TEST_CASE("an ordinary loop allocates next to nothing", "[allocations]") {
   const nn::Sequential net(nn::Dense(30, 20), nn::Sigmoid(), nn::Dense(20, 10));
@@ -265,7 +287,9 @@ struct Trained {
     const Tensor pooled = max_pool2d(relu(conv2d(x, kernel)), {3, 3}, {.stride = 2, .padding = 1});
     const Tensor features = sigmoid(matmul(reshape(pooled, {40, -1}), hidden) + 0.1);
     return nn::cross_entropy(linear(features, output) + bias, y) +
-           0.01 * sum(square(mean(output.value(), {0})));
+           0.01 * cond(
+                      sum(bias.value()) > 0, [](const Tensor& w) { return sum(square(mean(w, {0}))); },
+                      [&](const Tensor& w) { return sum(w) * sum(bias.value()); }, output);
   }
   std::vector<std::vector<float>> values() const {
     std::vector<std::vector<float>> all;

@@ -195,7 +195,8 @@ struct ScratchBlocks {
     std::byte* data;
     std::size_t bytes;
   };
-  static constexpr std::size_t most = 8;
+  static constexpr std::size_t most = 8;  // depths that keep their block; a deeper one takes one each time
+  static constexpr std::size_t deepest = 256;  // twice as many as bodies nest, and some
   std::array<Block, most> blocks;
   std::size_t depth;
 
@@ -208,6 +209,18 @@ struct ScratchBlocks {
   }
   [[gnu::noinline]] void trim() {
     for (std::size_t i = depth; i < most; ++i) give_back(blocks[i]);
+  }
+  // The size of the block, which is large enough to be aligned, stands in front.
+  [[gnu::noinline]] static std::byte* take_deep(std::size_t bytes) {
+    constexpr std::size_t least = 512;
+    const std::size_t all = std::max(alignment + bytes, least);
+    auto* block = static_cast<std::byte*>(allocate_block(all));
+    new (block) std::size_t(all);
+    return block + alignment;
+  }
+  [[gnu::noinline]] static void give_back_deep(std::byte* data) {
+    std::byte* block = data - alignment;
+    free_block(block, *reinterpret_cast<const std::size_t*>(block));
   }
   static void give_back(Block& unused) {
     if (unused.data == nullptr) return;
@@ -323,7 +336,12 @@ MemoryUse memory_use() noexcept {
 }
 
 Scratch::Scratch(std::size_t bytes) {
-  if (scratch_blocks.depth == ScratchBlocks::most) nested_too_deeply();
+  if (scratch_blocks.depth >= ScratchBlocks::most) {
+    if (scratch_blocks.depth == ScratchBlocks::deepest) throw Error("evaluation is nested too deeply");
+    data_ = ScratchBlocks::take_deep(bytes);
+    ++scratch_blocks.depth;
+    return;
+  }
   const auto& block = scratch_blocks.blocks[scratch_blocks.depth];
   if (block.bytes < bytes) scratch_blocks.grow(bytes);
   ASAN_UNPOISON_MEMORY_REGION(block.data, block.bytes);
@@ -331,7 +349,11 @@ Scratch::Scratch(std::size_t bytes) {
   data_ = block.data;
 }
 Scratch::~Scratch() {
-  const auto& block = scratch_blocks.blocks[--scratch_blocks.depth];
+  if (--scratch_blocks.depth >= ScratchBlocks::most) {
+    ScratchBlocks::give_back_deep(data_);
+    return;
+  }
+  const auto& block = scratch_blocks.blocks[scratch_blocks.depth];
   ASAN_POISON_MEMORY_REGION(block.data, block.bytes);
   if (pool.ended || (reserve.blocks != 0 && reserve.holds(block.data))) scratch_blocks.trim();
 }

@@ -11,6 +11,7 @@
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/plan/captured_program.hpp>
 #include <gradweave/graph/plan/pending_graph.hpp>
+#include <gradweave/graph/scope.hpp>
 
 namespace gradweave {
 namespace {
@@ -248,7 +249,9 @@ const Plan& CompiledFunction::plan() const {
 
 void CompiledFunction::run(Call call, void* function, std::span<const Tensor> arguments, Give give,
                            void* to) {
-  if (Capture::current() != nullptr) return give(to, call(function, arguments));  // a part of another one
+  if (Capture::current() != nullptr || is_tracing()) {  // a part of another one
+    return give(to, call(function, arguments));
+  }
   evaluate(arguments);
   struct Running {
     StepLock& lock;

@@ -10,6 +10,7 @@
 #include <gradweave/graph/plan/plan.hpp>
 #include <gradweave/graph/plan/plan_cache.hpp>
 #include <gradweave/graph/plan/session.hpp>
+#include <gradweave/graph/scope.hpp>
 #include <gradweave/graph/traverse.hpp>
 
 namespace gradweave {
@@ -112,6 +113,14 @@ namespace {
 
 constinit thread_local std::uint64_t looks = 0;
 
+[[noreturn]] void refuse_at(const Node& node, std::string_view reason) {
+  try {
+    throw GraphError(std::string(reason));
+  } catch (const Error&) {
+    rethrow_situated(node);
+  }
+}
+
 // Names the tensor whose value is asked for as its author knows it: an argument, a parameter, or an op and
 // its line.
 [[noreturn]] void refuse_unknown(const Capture& capture, const Node& node) {
@@ -124,11 +133,18 @@ constinit thread_local std::uint64_t looks = 0;
     throw GraphError(fmt::format("argument {} of the function: {}", *number, reason));
   if (node.input_count == 0 && node.place)
     throw GraphError(fmt::format("parameter \"{}\": {}", node.place->path, reason));
-  try {
-    throw GraphError(std::string(reason));
-  } catch (const Error&) {
-    rethrow_situated(node);
-  }
+  refuse_at(node, reason);
+}
+
+// The same inside a function that is only looked at, of what depends on its arguments.
+void refuse_arguments(std::span<Node* const> order, const Node& asked) {
+  const auto is_argument = [](const Node* node) { return node->operation == &argument_leaf; };
+  if (!is_tracing() || std::ranges::none_of(order, is_argument)) return;
+  refuse_at(
+      asked,
+      "its value is asked for inside a function that is only looked at, for the graph that it builds (a "
+      "branch of cond, a function or a rule of custom_vjp), where it is not known; choose between values "
+      "with cond or where");
 }
 
 }  // namespace
@@ -159,6 +175,7 @@ void evaluate(std::span<const Tensor> tensors, History history) {
   constexpr std::size_t stretch = 1 << 14;
   NodeList& order = planner->order;
   topological_order<FollowPending>(tensors, order);
+  refuse_arguments(order, *unknown->node());
   if (order.size() <= 2 * stretch) {
     planner->pending.take(order, history == History::keep);
     run(*planner, history);

@@ -154,6 +154,12 @@ class Lowering {
 
   Id add(const Node& node, const void* attributes, std::span<Id> inputs) {
     const Operation& op = *node.operation;
+    if (&op == &argument_leaf) {
+      throw GraphError(
+          "a tensor that belongs to a body (a branch of cond, a rule of custom_vjp) is used outside of it; "
+          "give "
+          "it back as a result");
+    }
     if (passes_.simplify) {
       if (const Id same = without_neutral(node, inputs); same != no_id) return same;
     }

@@ -88,7 +88,35 @@ void PendingGraph::take(std::span<Node* const> some, bool for_gradients) {
   finish();
 }
 
-void PendingGraph::number_nodes() {
+void PendingGraph::take_body(std::span<const Tensor> made, std::span<const Tensor> arguments,
+                             std::span<const Tensor> outputs) {
+  extent_ = Extent::body;
+  ++detail::numberings;
+  nodes.clear();
+  const auto number = [this](Node* node) {
+    node->index = static_cast<std::uint32_t>(nodes.size());
+    nodes.push_back(node);
+  };
+  for (const Tensor& node : made) number(node.node());
+  std::vector<bool> needed(nodes.size());
+  const auto need = [&](const Tensor& tensor) {
+    if (is_inside(*tensor.node())) needed[tensor.node()->index] = true;
+  };
+  for (const Tensor& output : outputs) need(output);
+  for (std::size_t k = nodes.size(); k-- > 0;) {
+    if (!needed[k]) continue;
+    for (const Tensor& input : std::as_const(*nodes[k]).inputs()) need(input);
+  }
+  nodes.clear();
+  for (std::size_t k = 0; k < made.size(); ++k) {
+    if (needed[k]) number(made[k].node());
+  }
+  number_nodes(arguments);
+  for (const Tensor& output : outputs) edges.push_back(number_inside(output.node()));
+  finish();
+}
+
+void PendingGraph::number_nodes(std::span<const Tensor> first_inputs) {
   key.resize(2 * nodes.size());
   hash = 0;
   std::size_t edge_count = 0;
@@ -103,13 +131,13 @@ void PendingGraph::number_nodes() {
   }
   inputs.clear(), uses.clear(), held.clear();
   numbers_.assign(least_numbers, none);
+  for (const Tensor& input : first_inputs) input_number(input.node());
   node_uses_.assign(nodes.size(), 0);
   edges.resize(edge_count);
   std::uint32_t* edge = edges.data();
   for (const Node* node : nodes) {
     for (const Tensor& tensor : node->inputs()) {
-      Node* input = tensor.node();
-      *edge = is_inside(*input) ? input->index : input_number(input);
+      *edge = number_inside(tensor.node());
       ++(*edge >= first_input ? uses[*edge - first_input] : node_uses_[*edge]);
       ++edge;
     }
@@ -171,7 +199,7 @@ void PendingGraph::finish() {
   key.push_back(inputs.size());
   for (const Node* input : inputs) describe_input(*input);
   key.insert(key.end(), held.begin(), held.end());
-  key.push_back(MemoryBudget::current());
+  if (extent_ != Extent::body) key.push_back(MemoryBudget::current());
   hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
 }
 
@@ -188,10 +216,11 @@ std::uint32_t PendingGraph::number_of(const Node* node) const {
 
 void PendingGraph::describe_input(const Node& node) {
   const bool differentiable = extent_ == Extent::differentiable && node.tracked;
+  const bool strided = extent_ != Extent::body && node.strided;
   key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 2 |
-                (differentiable ? 2U : 0U) | node.strided);
+                (differentiable ? 2U : 0U) | (strided ? 1U : 0U));
   for (const Index size : node.shape()) key.push_back(static_cast<std::uint64_t>(size));
-  if (!node.strided) return;
+  if (!strided) return;
   for (const Index stride : node.strides()) key.push_back(static_cast<std::uint64_t>(stride));
 }
 

@@ -12,8 +12,9 @@
 namespace gradweave {
 
 /// What of a graph is looked at: what has no values yet; or also what has some and a history that gradients
-/// can flow through, as a step does that differentiates it.
-enum class Extent : std::uint8_t { pending, differentiable };
+/// can flow through, as a step does that differentiates it; or of what has no values yet only given nodes, a
+/// body.
+enum class Extent : std::uint8_t { pending, differentiable, body };
 
 class PendingGraph {
  public:
@@ -22,8 +23,9 @@ class PendingGraph {
 
   NodeList nodes;             ///< inputs before their users; without values, but for differentiable ones
   std::vector<Node*> inputs;  ///< with values: what the nodes read, roots and nodes that have them already
-  std::vector<std::uint32_t> edges;  ///< the inputs of each node, one node after the other
-  std::vector<std::uint32_t> uses;   ///< of each input, by the nodes
+  std::vector<std::uint32_t>
+      edges;  ///< the inputs of each node, one node after the other; then a body's outputs
+  std::vector<std::uint32_t> uses;  ///< of each input, by the nodes
   std::vector<std::uint32_t>
       held;  ///< the nodes to be computed that keep their values: somebody else refers to them
   std::vector<std::uint64_t> key;  ///< all of the structure but the edges and the attributes of the ops
@@ -35,6 +37,11 @@ class PendingGraph {
   /// The same of these nodes alone, inputs before their users; what else they read has values. With
   /// `for_gradients` values that a reverse pass is likely to read later are `held`, too.
   void take(std::span<Node* const> some, bool for_gradients = false);
+  /// The graph of a body: of the nodes that were `made`, inputs before their users, those that `outputs`
+  /// need. Its inputs are the `arguments`, whether they are read or not, then all else that is read, with
+  /// values or without. Neither layouts nor who holds what are a part of its structure.
+  void take_body(std::span<const Tensor> made, std::span<const Tensor> arguments,
+                 std::span<const Tensor> outputs);
   /// The number of a node that was among `nodes`, else `first_input` more for one among `inputs`; `none`
   /// otherwise. As long as nobody else has numbered nodes.
   std::uint32_t number_of(const Node* node) const;
@@ -44,12 +51,14 @@ class PendingGraph {
 
  private:
   bool is_inside(const Node& node) const {
-    return !node.evaluated() || (extent_ == Extent::differentiable && node.tracked && node.input_count > 0);
+    if (node.evaluated()) return extent_ == Extent::differentiable && node.tracked && node.input_count > 0;
+    return extent_ != Extent::body || (node.index < nodes.size() && nodes[node.index] == &node);
   }
   bool is_held(const Node& node, std::uint32_t number) const {
     return node.refs.value() > node_uses_[number] || !node.operation->pure;
   }
-  void number_nodes();
+  std::uint32_t number_inside(Node* node) { return is_inside(*node) ? node->index : input_number(node); }
+  void number_nodes(std::span<const Tensor> first_inputs = {});
   void find_held();
   void hold_for_gradients();
   void finish();
@@ -82,6 +91,13 @@ class GraphKey {
   std::uint64_t hash() const { return hash_; }
   /// Of node number `k`.
   const void* attributes(std::size_t k) const { return attributes_[k].get(); }
+  std::size_t node_count() const { return attributes_.size(); }
+  const Operation& operation(std::size_t k) const { return *attributes_[k].get_deleter().operation; }
+  std::size_t input_count(std::size_t k) const { return key_[2 * k + 1] >> 3U; }
+  bool is_checkpointed(std::size_t k) const { return (key_[2 * k + 1] & 2U) != 0; }
+  bool is_in_reverse(std::size_t k) const { return (key_[2 * k + 1] & 1U) != 0; }
+  /// As those of the pending graph.
+  std::span<const std::uint32_t> edges() const { return edges_; }
 
  private:
   bool same_attributes(std::size_t k, const GraphKey& other) const;

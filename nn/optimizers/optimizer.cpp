@@ -205,6 +205,7 @@ Tensor Optimizer::advance(Tensor& state, Tensor next) {
 }
 
 void Optimizer::run(std::span<const Tensor> roots, bool roots_are_gradients) {
+  refuse_while_tracing("an optimizer takes a step");
   const auto all_gradients = [&] {
     return roots_are_gradients ? std::vector<Tensor>(roots.begin(), roots.end()) : gradients_of(roots[0]);
   };

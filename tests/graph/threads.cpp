@@ -1,8 +1,10 @@
 // Parameters are shared by many threads: inference and gradients from all of them at once.
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include <gradweave/graph/body.hpp>
 #include <gradweave/graph/scope.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -38,6 +40,29 @@ TEST_CASE("threads compute values and gradients with shared parameters", "[threa
       const auto [gw, gb] = gradients(y, {w, b});
       eval(y, gw, gb);
       wrong += y.item() != expected || gw.to_vector() != expected_dw || gb.to_vector() != expected_db;
+    }
+  });
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("threads run one body at once", "[threads]") {
+  std::vector<Tensor> captured;
+  const Tensor w = constant({3.0, 4.0}), x = constant({1.0, 2.0});
+  const Body body = Body::trace(
+      [&](std::span<const Tensor> in) {
+        return std::vector{in[0] * w, exp(in[0])};
+      },
+      {&x, 1}, captured);
+  std::atomic<int> wrong = 0;
+  on_threads([&](int t) {
+    const Shape two{2};
+    std::vector<float> weights{3, 4}, in{static_cast<float>(t), 1}, out(2);
+    for (int round = 0; round < rounds; ++round) {
+      const std::array<ArrayView, 2> inputs{
+          {{in.data(), DType::float32, two, {}}, {weights.data(), DType::float32, two, {}}}};
+      body.run(inputs, std::array<ArrayView, 2>{
+                           {{out.data(), DType::float32, two, {}}, {nullptr, DType::float32, two, {}}}});
+      wrong += out != std::vector<float>{3 * in[0], 4};
     }
   });
   CHECK(wrong == 0);
