@@ -20,6 +20,7 @@ struct Cond {
   static constexpr std::string_view name = "cond";
   static constexpr DTypes dtypes = any_dtype;
   static constexpr bool promotes = false;
+  static constexpr bool as_stored = true;  // its bodies convert
   static constexpr bool leading_axes = false;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
   Specs infer(std::span<const Spec>) const { return {then.outputs().begin(), then.outputs().end()}; }

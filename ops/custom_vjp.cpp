@@ -49,6 +49,7 @@ struct Ruled {
 struct RuledOutputs {
   Body rule;
   static constexpr std::string_view name = "custom_vjp_outputs";
+  static constexpr bool as_stored = true;
   static constexpr DTypes dtypes = floating;
   static constexpr bool promotes = false;
   static constexpr bool leading_axes = false;

@@ -164,7 +164,9 @@ class Lowering {
       if (const Id same = without_neutral(node, inputs); same != no_id) return same;
     }
     // Kernels see elements as what they are computed as; a view sees them as they are.
-    const bool computes = !op.as_stored && (op.view == nullptr || &op == &output_operation());
+    const bool is_computed_output =
+        &op == &output_operation() && !node.inputs()[0].node()->operation->as_stored;
+    const bool computes = !op.as_stored && (op.view == nullptr || is_computed_output);
     if (computes && op.view == nullptr) {
       for (Id& input : inputs) input = converted(input, computed_as(value(input).dtype), op.ordered);
     }

@@ -177,8 +177,10 @@ class Plan::Machine {
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
     if (v.layout != no_id) {
       const OutputLayout& layout = program_.layouts[v.layout];
-      for (const Spec& spec : layout.specs)
-        e.outputs.push_back({nullptr, computed_as(spec.dtype), spec.shape, {}});
+      for (const Spec& spec : layout.specs) {
+        const DType dtype = v.operation->as_stored ? spec.dtype : computed_as(spec.dtype);
+        e.outputs.push_back({nullptr, dtype, spec.shape, {}});
+      }
       for (std::size_t k = 0; k < e.outputs.size(); ++k) {
         if (layout.offsets[k] == OutputLayout::absent) continue;
         uses_.push_back({id, static_cast<Index>(layout.offsets[k]), &e.outputs[k].data});
