@@ -19,11 +19,9 @@
 //
 // What an op defines tells its kind:
 //
-// - elementwise: forward(x...), an array expression of pieces of sixteen elements. `dtypes` (default:
-//   floating) says for which elements. The inputs broadcast. A member `fixed` gives inputs (such as a
-//   condition) a dtype of their own, `scalar_inputs` says how many of the last ones are always single
-//   elements (such as a learning rate), which then stay in a register. `scaled` is the number of an input
-//   that may come as a row of an outer product, see below, without being computed first.
+// - elementwise: forward(x...), an array expression of pieces of sixteen elements. The inputs broadcast. A
+//   member `fixed` gives inputs (such as a condition) a dtype of their own, `scalar_inputs` says how many of
+//   the last ones are always single elements (such as a learning rate), which then stay in a register.
 // - view: infer(Spec) and view(const ArrayView& x, ArrayView& y, std::span<Index> strides) moves no data.
 //   It may advance y.data and must fill the strides; false means "not without a copy", and x comes again
 //   row-major.
@@ -31,16 +29,18 @@
 //   row-major arrays.
 // - rows: the same, but forward(const RowRange& rows, const ArrayView& y, const ArrayView& x...): a kernel
 //   whose output is a matrix of independent rows. It computes those that it is asked for, the same bits
-//   whichever they are; threads and fusion come from that. Of y it reads shape and dtype only. Where the
-//   defaults do not fit: row_width(y, x...), by default the last axis of y; row_cost(y, x...), roughly, in
-//   ns, that of writing it; row_tile(y, x...), how many to compute at a time so that what uses them finds
-//   them in the cache, 256 KiB. With column_tile(y, x...) threads may share out the columns of all rows, see
-//   RowRange. outer(y, a, b) says that it is the outer product of a and b as they lie: what follows may take
-//   its rows as multiples of b.
+//   whichever they are; threads and fusion come from that. Of y it reads shape and dtype only. A row is the
+//   last axis of y, or row_width(y, x...) elements.
 // - several outputs: infer returns Specs, one for each output, and forward(Outputs y, const ArrayView& x...)
 //   fills those that have data. `apply_outputs` gives them as tensors of their own.
 //
-// Inputs are promoted to one dtype, unless `promotes = false` says that each stays as it is.
+// Dtypes. `dtypes` are kinds: floating (the default of elementwise ops), integral, numeric, any_dtype, or
+// `only(t)` of some. Inputs are promoted to one of them, unless `promotes = false` says that each stays as it
+// is. Kernels are made for what elements are computed as (types/dtype.hpp): bool, std::int64_t, float and
+// double. Elements of other dtypes are converted to these and back; `infer` sees the dtypes themselves. An op
+// that only moves elements says `as_stored = true` and gets them as they are, in any dtype. One that asks
+// which of two whole numbers is larger says `ordered = true`: uint64 then comes as int64 in the same order,
+// else as int64 of the same bits.
 //
 // Axes are counted from the last, and whatever stands in front of an op's own axes is carried along: a stack
 // of inputs gives the stack of the results, which the checker tries. `leading_axes = false` says that an op
@@ -48,30 +48,23 @@
 // same for the whole stack (indices); `broadcasts = true` that axes in front broadcast, as those of
 // elementwise ops do.
 //
-// `dtypes` are kinds: floating, integral, numeric, any_dtype, or `only(t)` of some. Kernels are made for what
-// elements are computed as (types/dtype.hpp): bool, std::int64_t, float and double. Elements of other dtypes
-// are converted to these and back; `infer` sees the dtypes themselves. An op that only moves elements says
-// `as_stored = true` and gets them as they are, in any dtype. One that asks which of two whole numbers is
-// larger says `ordered = true`: uint64 then comes as int64 in the same order, else as int64 of the same bits.
+// Promises. An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the
+// kernel takes all values as they come: an optimizer may then update in place before it runs. Without it an
+// op in a reverse pass costs memory, since nothing is overwritten before what may throw. What a kernel that
+// does not throw takes from `allocate_block` (Recycled) is set aside before anything is overwritten: beyond
+// its inputs and 1 MiB, workspace(y, x...) says how many bytes that is. `pure = false` says that the op has
+// effects (Operation::pure).
 //
-// An elementwise forward that is noexcept, or a member `throws = false` of any op, says that the kernel takes
-// all values as they come: an optimizer may then update in place before it runs. Without it an op in a
-// reverse pass costs memory, since nothing is overwritten before what may throw. `pure = false` says that the
-// op has effects (Operation::pure). What a kernel that does not throw takes from `allocate_block` (Recycled)
-// is set aside before anything is overwritten: beyond its inputs and 1 MiB, workspace(y, x...) says how many
-// bytes that is.
+// Derivatives. vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of
+// input i. An op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all
+// cotangents and outputs, and gives those of all inputs (outputs.hpp). jvp(dx, x, y), or jvp(tangents,
+// inputs, y) with spans, may give the tangent of the output in a shorter way than the one derived from vjp;
+// of several inputs, those that do not move have an empty tangent. An op without a rule says so:
+// `not_differentiable = true` makes asking for its derivative an error, `stops_gradient = true` makes its
+// result data; a result that is not floating needs neither.
 //
-// vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of input i. An
-// op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all cotangents and
-// outputs, and gives those of all inputs (outputs.hpp). jvp(dx, x, y), or
-// jvp(tangents, inputs, y) with spans, may give the tangent of the output in a shorter way than the one
-// derived from vjp; of several inputs, those that do not move have an empty tangent. An op without a rule
-// says so: `not_differentiable = true` makes asking for its derivative an error, `stops_gradient = true`
-// makes its result data; a result that is not floating needs neither. A static sum_of(terms) may give the sum
-// of several results of the op in a shorter way, or empty. A member `identity` is the number that, as one of
-// two inputs, leaves the other as it is. flops(y, x...) says how many floating-point operations the op takes,
-// as a double, for reports (report/explain.hpp): by default one for each element of an elementwise op's
-// output, and of a kernel's inputs.
+// An op is right with no more than this. What makes some plans faster, and what reports want to know, is said
+// by further members that few ops have: see "Hints" in operation.hpp.
 #pragma once
 #include <algorithm>
 #include <tuple>

@@ -51,9 +51,6 @@ struct Operation {
   /// Its kernels may refuse the values they meet. Nothing is overwritten in place before the last of such.
   bool throws = true;
 
-  std::optional<double>
-      identity;  ///< of two inputs: where one is this number everywhere, the result is the other
-
   /// Defined over its inputs' last axes, with anything in front: a stack of inputs gives the stack of
   /// results.
   bool leading_axes = true;
@@ -66,9 +63,6 @@ struct Operation {
   bool elementwise = false;
   bool plain = false;             ///< elementwise, and all inputs have the promoted dtype and broadcast
   std::size_t scalar_inputs = 0;  ///< so many of its last inputs are single elements
-  /// The input that its kernels also take as elements and a number that these are multiplied by first, which
-  /// then comes behind all inputs.
-  std::size_t scaled = static_cast<std::size_t>(-1);
   /// By the dtype of the promoted inputs, if `as_stored`; else by what they are computed as.
   const BlockKernel* blocks = nullptr;
   const BlockKernel& block(DType inputs) const {
@@ -83,22 +77,8 @@ struct Operation {
                       std::span<const ArrayView> inputs) = nullptr;
   using AboutRows = Index (*)(const void*, const ArrayView& output, std::span<const ArrayView> inputs);
   AboutRows row_width = nullptr;  ///< elements in a row
-  AboutRows row_cost = nullptr;   ///< roughly, in nanoseconds
-  AboutRows row_tile = nullptr;   ///< how many to compute at a time; it does not change their bits
   /// Bytes that its kernel takes for itself, at most, in each thread; null: little (StepRunner::workspace).
   AboutRows workspace = nullptr;
-  /// A multiple of so many columns is what threads had better take of all rows, which must be one part of
-  /// them; 0: threads take rows.
-  AboutRows column_tile = nullptr;
-  /// Whether it is the outer product of its two inputs, both in order: y[i, j] = a[i] b[j].
-  bool (*outer)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
-  /// How many floating-point operations it takes; arrays come without data.
-  double (*flops)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
-  /// By what elements are computed as; of a reduction whose rows are single elements, each of neighbours of
-  /// the input.
-  std::array<const ReductionKernel*, computed_count> joining{};
-  bool takes_strides = false;  ///< the kernel reads strided inputs itself; else it gets row-major ones
-  bool splat = false;          ///< every element is the same: `run` computes one
 
   // Derivative: the cotangent of input `i`, from those of the output, the inputs and the output. Empty means
   // zero.
@@ -111,10 +91,41 @@ struct Operation {
   /// from the vjp. Empty means zero.
   Tensor (*jvp)(const void*, std::span<const Tensor> tangents, std::span<const Tensor> inputs,
                 const Tensor& y) = nullptr;
-  // The sum of at least two results of this op, where there is a shorter way than to add them; else empty.
-  Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
 
   std::vector<Sample> (*samples)() = nullptr;
+
+  // Hints: members of the same names of an op's struct, for the planner and for reports. Without them an op
+  // is right, and perhaps slower.
+
+  /// Of two inputs: where one is this number everywhere, the result is the other.
+  std::optional<double> identity;
+  /// A static function: the sum of at least two results of this op, where there is a shorter way than to add
+  /// them; else empty.
+  Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
+  /// Every element is the same: `forward` computes one.
+  bool splat = false;
+  /// The kernel reads strided inputs itself; else it gets row-major ones.
+  bool takes_strides = false;
+  /// Of rows: row_cost(y, x...), what one costs, roughly, in nanoseconds; by default that of writing it.
+  AboutRows row_cost = nullptr;
+  /// row_tile(y, x...), how many to compute at a time, so that what reads them finds them in the cache, by
+  /// default 256 KiB of them; it does not change their bits.
+  AboutRows row_tile = nullptr;
+  /// column_tile(y, x...): a multiple of so many columns is what threads had better take of all rows, which
+  /// must be one tile of them (see RowRange); 0: threads take rows.
+  AboutRows column_tile = nullptr;
+  /// outer(y, a, b): whether it is the outer product of its two inputs as they lie, y[i, j] = a[i] b[j]. What
+  /// follows may then take its rows as multiples of b,
+  bool (*outer)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
+  /// if that is an elementwise op for whose input `scaled` there are kernels which take elements and a number
+  /// that these are multiplied by first; the number then comes behind all inputs.
+  std::size_t scaled = static_cast<std::size_t>(-1);
+  /// Of a reduction whose rows are single elements, each of neighbours of the input: `template <class T>
+  /// using Tree` (kernels/reduce.hpp), by what elements are computed as.
+  std::array<const ReductionKernel*, computed_count> joining{};
+  /// flops(y, x...): how many floating-point operations it takes, for reports; arrays come without data. By
+  /// default one for each element of an elementwise op's output, and of a kernel's inputs.
+  double (*flops)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
 };
 
 /// The one description of an op, derived from its struct by define.hpp.
