@@ -337,7 +337,7 @@ MemoryUse memory_use() noexcept {
 
 Scratch::Scratch(std::size_t bytes) {
   if (scratch_blocks.depth >= ScratchBlocks::most) {
-    if (scratch_blocks.depth == ScratchBlocks::deepest) throw Error("evaluation is nested too deeply");
+    if (scratch_blocks.depth == ScratchBlocks::deepest) nested_too_deeply();
     data_ = ScratchBlocks::take_deep(bytes);
     ++scratch_blocks.depth;
     return;

@@ -81,7 +81,7 @@ class Body::Kernel {
         const bool is_input = made[k].is_evaluated();
         slots.push_back(
             {.tensor = &results_[k],
-             .next = is_input ? apply(copy_operation(), nullptr, std::array{Operand(made[k])}) : made[k]});
+             .next = is_input ? apply(cast_operation(), cast_to(made[k].dtype()), std::array{Operand(made[k])}) : made[k]});
       }
     }  // nobody else holds the nodes now
     program_ = std::make_unique<CapturedProgram>(nodes_, std::span<const Tensor>(), slots);

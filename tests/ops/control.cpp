@@ -346,7 +346,8 @@ TEST_CASE("a cond in a picture", "[cond]") {
   std::stringstream picture;
   write_dot(picture, {leaky(constant({1, 2}))});
   INFO(picture.str());
-  CHECK(picture.str().find("cond(then={multiply}, otherwise={multiply, multiply, scale})") != std::string::npos);
+  CHECK(picture.str().find("cond(then={multiply}, otherwise={multiply, multiply, scale})") !=
+        std::string::npos);
 }
 
 }  // namespace
