@@ -1,9 +1,9 @@
 // Arithmetic, comparison and functions of each element. Inputs broadcast and are promoted as in NumPy; a
-// number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn whole numbers and
-// bools into the default dtype (float32 but within a `WithDefaultDType`). They are within 6 units in the last
-// place (tests/ops/accuracy.cpp has the bound of each); what would be smaller than the smallest normal number
-// may come out as 0. Whole numbers wrap; int64 must not overflow. Halves are computed as float32 and rounded
-// once an op.
+// number beside a tensor takes the tensor's dtype where it fits. Functions of the reals turn whole numbers
+// and bools into the default dtype (float32 but within a `WithDefaultDType`). They are within 6 units in the
+// last place (tests/ops/accuracy.cpp has the bound of each); what would be smaller than the smallest normal
+// number may come out as 0. Whole numbers wrap; int64 must not overflow. Halves are computed as float32 and
+// rounded once an op.
 #pragma once
 #include <gradweave/graph/algebra.hpp>
 

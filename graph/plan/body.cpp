@@ -79,9 +79,10 @@ class Body::Kernel {
       for (std::size_t k = 0; k < made.size(); ++k) {
         if (!wanted_[k]) continue;
         const bool is_input = made[k].is_evaluated();
-        slots.push_back(
-            {.tensor = &results_[k],
-             .next = is_input ? apply(cast_operation(), cast_to(made[k].dtype()), std::array{Operand(made[k])}) : made[k]});
+        slots.push_back({.tensor = &results_[k],
+                         .next = is_input ? apply(cast_operation(), cast_to(made[k].dtype()),
+                                                  std::array{Operand(made[k])})
+                                          : made[k]});
       }
     }  // nobody else holds the nodes now
     program_ = std::make_unique<CapturedProgram>(nodes_, std::span<const Tensor>(), slots);

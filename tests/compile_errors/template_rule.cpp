@@ -1,4 +1,4 @@
-// Error: vjp is a template or overloaded. Expected one plain function: Tensor vjp(const Tensor& g, const Tensor& x, const Tensor& y)
+// Error: vjp is a template or overloaded. Expected one plain function: Tensor vjp(
 #include <gradweave/graph/define.hpp>
 
 namespace gradweave {
