@@ -18,7 +18,13 @@ struct Output {
   static constexpr std::string_view name = "output";
   static constexpr bool leading_axes = false;
   static constexpr DTypes dtypes = only(DType::bool_);
-  Spec infer(const Spec&) const { return {shape, dtype}; }
+  Spec infer(const Spec& x) const {
+    const auto bytes = static_cast<std::size_t>(numel(shape)) * size_of(dtype);
+    if (x.dtype != DType::bool_ || offset < 0 || offset > numel(x.shape) ||
+        bytes > static_cast<std::size_t>(numel(x.shape) - offset))
+      throw ShapeError(fmt::format("no output {} of that shape", number));
+    return {shape, dtype};
+  }
   bool view(const ArrayView&, ArrayView& y, std::span<Index> strides) const {
     y.data = y.as<std::byte>() + offset;
     const Shape packed = row_major(shape);

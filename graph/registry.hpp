@@ -51,7 +51,9 @@ class BoundOperation {
   const Operation& operation() const { return *operation_; }
   /// By the names of the members, in their order.
   AttributeValue::Record attributes() const;
-  /// Adds a node. Throws as `apply`.
+  /// Adds a node. Throws as `apply`. Ops that only derivative rules use (`take_vjp`, `at_label_vjp`,
+  /// `conv2d_input`, ...) trust that their operands fit what they are the derivative of: before applying such
+  /// an op from a file of a stranger, ask whether the file has a use for it.
   Tensor operator()(std::span<const Operand> inputs) const;
 
   friend bool operator==(const BoundOperation& a, const BoundOperation& b);

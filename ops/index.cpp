@@ -49,7 +49,7 @@ struct Take {
   static constexpr std::size_t shared_inputs = 1;
   static constexpr std::array<std::optional<DType>, 2> fixed{std::nullopt, DType::int64};
   Spec infer(const Spec& x, const Spec& indices) const {
-    const auto at = static_cast<std::ptrdiff_t>(normalize_axis(axis, x.shape.rank()));
+    const auto at = static_cast<std::ptrdiff_t>(axis_from_last(axis, x.shape.rank()));
     std::vector<Index> sizes(x.shape.begin(), x.shape.begin() + at);
     sizes.insert(sizes.end(), indices.shape.begin(), indices.shape.end());
     sizes.insert(sizes.end(), x.shape.begin() + at + 1, x.shape.end());

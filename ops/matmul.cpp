@@ -102,6 +102,7 @@ struct MatMul {
   static constexpr bool takes_strides = true;
   Spec infer(const Spec& a, const Spec& b) const {
     const std::size_t ra = a.shape.rank(), rb = b.shape.rank();
+    if (ra < 2 || rb < 2) throw ShapeError("expected matrices");
     const Index inner = a.shape[ra - (transpose_a ? 2 : 1)], other = b.shape[rb - (transpose_b ? 1 : 2)];
     if (inner != other) {
       throw ShapeError(fmt::format("inner sizes {} and {} differ{}", inner, other,

@@ -127,6 +127,7 @@ struct ArgMax {
   static constexpr bool not_differentiable = true;
   AxisSet axes() const { return {1U << static_cast<unsigned>(-1 - axis)}; }
   Spec infer(const Spec& x) const {
+    axis_from_last(axis, x.shape.rank());
     require_elements(x, axes());
     return {reduced_shape(x.shape, axes(), true), DType::int64};
   }

@@ -19,7 +19,7 @@ Shape strides_of(const ArrayView& x) {
 }
 
 // Axes of ops are counted from the last, so that anything may stand in front.
-Index axis_from_last(const Operand& x, Index axis, std::string_view op) {
+Index counted_from_last(const Operand& x, Index axis, std::string_view op) {
   return static_cast<Index>(axis_of(x, axis, op)) - static_cast<Index>(x.tensor()->rank());
 }
 
@@ -52,12 +52,22 @@ struct Permute {
 
 Tensor slice_vjp(const Tensor& g, Index axis, Index start, Index step, Index size);
 
+// Attributes may come from a file.
+void require_inside(Index start, Index step, Index count, Index size) {
+  if (start < 0 || step < 1 || count < 0 || start > size ||
+      (count > 0 && (count - 1) > (size - 1 - start) / step))
+    throw ShapeError(fmt::format("{} elements from {} in steps of {} are not in an axis of size {}", count,
+                                 start, step, size));
+}
+
 struct Slice {
   Index axis, start, count, step;
   static constexpr std::string_view name = "slice";
   Spec infer(const Spec& x) const {
     std::vector<Index> sizes(x.shape.begin(), x.shape.end());
-    sizes[normalize_axis(axis, sizes.size())] = count;
+    Index& size = sizes[normalize_axis(axis, sizes.size())];
+    require_inside(start, step, count, size);
+    size = count;
     return {Shape(Dims(sizes)), x.dtype};
   }
   bool view(const ArrayView& x, ArrayView& y, std::span<Index> strides) const {
@@ -84,7 +94,9 @@ struct SliceVjp {
   static constexpr bool throws = false;
   Spec infer(const Spec& g) const {
     std::vector<Index> sizes(g.shape.begin(), g.shape.end());
-    sizes[normalize_axis(axis, sizes.size())] = size;
+    Index& count = sizes[normalize_axis(axis, sizes.size())];
+    require_inside(start, step, count, size);
+    count = size;
     return {Shape(Dims(sizes)), g.dtype};
   }
   void forward(const ArrayView& y, const ArrayView& g) const {
@@ -243,7 +255,7 @@ Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
 }
 
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) {
-  const Index at = axis_from_last(x, axis, "slice");
+  const Index at = counted_from_last(x, axis, "slice");
   const Index size = x.tensor()->size(axis);
   if (step <= 0) refuse<ValueError>("slice", {x}, fmt::format("step {} is not positive", step));
   const auto limit = [&](Index position) {
@@ -291,7 +303,7 @@ Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location wh
   std::vector<Operand> operands;
   for (const Tensor& part : parts) operands.emplace_back(part, where);
   if (operands.empty()) throw ShapeError(situated("concat", {}, "there are no parts"));
-  return apply_all(Concat{axis_from_last(operands[0], axis, "concat")}, operands);
+  return apply_all(Concat{counted_from_last(operands[0], axis, "concat")}, operands);
 }
 Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
   return concat(std::span(parts.begin(), parts.size()), axis, where);

@@ -8,7 +8,7 @@ namespace gradweave {
 
 /// IEEE 754's binary16: 5 bits of exponent, 10 of fraction. From 65520 on numbers become infinite; between
 /// 2^-24 and 2^-14 they lose digits.
-struct float16 {
+struct float16 {  // NOLINT(readability-identifier-naming): a type of numbers, as float is
   std::uint16_t bits = 0;
 
   float16() = default;
@@ -40,7 +40,7 @@ struct float16 {
 };
 
 /// The upper half of a float: its 8 bits of exponent, 7 of fraction.
-struct bfloat16 {
+struct bfloat16 {  // NOLINT(readability-identifier-naming)
   std::uint16_t bits = 0;
 
   bfloat16() = default;

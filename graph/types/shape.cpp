@@ -99,4 +99,9 @@ std::size_t normalize_axis(Index axis, std::size_t rank) {
   return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
 }
 
+std::size_t axis_from_last(Index axis, std::size_t rank) {
+  if (axis >= 0) throw ShapeError(fmt::format("axis {} is not counted from the last", axis));
+  return normalize_axis(axis, rank);
+}
+
 }  // namespace gradweave

@@ -121,5 +121,7 @@ Shape broadcast(Dims a, Dims b);
 bool broadcasts_to(Dims from, Dims to);
 /// Counts a negative axis from the end. Throws ShapeError when it is outside [-rank, rank).
 std::size_t normalize_axis(Index axis, std::size_t rank);
+/// The same of an axis that is counted from the last. Throws ShapeError when it is outside [-rank, 0).
+std::size_t axis_from_last(Index axis, std::size_t rank);
 
 }  // namespace gradweave

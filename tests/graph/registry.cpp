@@ -155,6 +155,25 @@ TEST_CASE("a registry knows operations by name", "[registry]") {
   CHECK_THROWS_AS(BoundOperation(Tensor()), GraphError);
 }
 
+TEST_CASE("attributes that do not fit their operands are errors", "[registry]") {
+  const Tensor x = constant({{1, 2, 3}, {4, 5, 6}});
+  for (const char* text :
+       {"slice(axis=-1, start=1, count=3, step=1)", "slice(axis=-1, start=-1, count=1, step=1)",
+        "slice(axis=-1, start=0, count=2, step=3)", "slice(axis=-3, start=0, count=1, step=1)",
+        "slice(axis=-1, start=0, count=1, step=0)", "slice(axis=-1, start=4, count=0, step=1)",
+        "slice(axis=-1, start=0, count=9223372036854775807, step=9223372036854775807)",
+        "slice_vjp(axis=-1, start=0, step=1, size=2)", "sum(axes=(-3,), keepdims=false)",
+        "permute(axes=(-1, -2, -3))", "argmax(axis=-3)", "argmax(axis=7)", "broadcast_to(shape=(3, 3))",
+        "output(number=0, offset=0, shape=(2,), dtype=float32)"}) {
+    INFO(text);
+    const BoundOperation bound = parse_operation(text, registry());
+    CHECK_THROWS_AS(bound(std::array<Operand, 1>{x}), ShapeError);
+  }
+  CHECK_THROWS_AS(parse_operation("matmul(transpose_a=false, transpose_b=false)",
+                                  registry())(std::array<Operand, 2>{constant({1}), x}),
+                  ShapeError);
+}
+
 TEST_CASE("hostile texts are errors", "[registry]") {
   const std::string deep(100'000, '('), deep_json(100'000, '[');
   for (const std::string text : {"",
