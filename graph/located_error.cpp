@@ -9,12 +9,15 @@
 
 namespace gradweave {
 
-std::string at_line(std::string text, std::source_location where) {
+std::string at_line(std::string_view text, std::source_location where) {
   std::string_view file = where.file_name();
   file.remove_prefix(std::min(file.size(), file.find_last_of('/') + 1));
-  return where.line() == 0 ? text : text + fmt::format(" ({}:{})", file, where.line());
+  return where.line() == 0 ? std::string(text) : fmt::format("{} ({}:{})", text, file, where.line());
 }
 
+std::string describe(const Spec& spec) {
+  return fmt::format("{} {}", name_of(spec.dtype), to_string(spec.shape));
+}
 std::string describe(const Tensor& tensor) {
   const Node& node = *tensor.node();
   std::string text =
@@ -25,9 +28,6 @@ std::string describe(const Tensor& tensor) {
 
 namespace {
 
-std::string describe(const Spec& spec) {
-  return fmt::format("{} {}", name_of(spec.dtype), to_string(spec.shape));
-}
 std::string describe(const Operand& operand) {
   if (operand.tensor() == nullptr) return fmt::format("{} ()", name_of(operand.number_dtype()));
   return operand.tensor()->is_empty() ? "an empty Tensor" : describe(operand.tensor()->node()->spec());

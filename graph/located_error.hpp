@@ -9,7 +9,9 @@
 namespace gradweave {
 
 /// The text with a source line behind it, if there is one: `text (file.cpp:12)`.
-std::string at_line(std::string text, std::source_location where);
+std::string at_line(std::string_view text, std::source_location where);
+/// `float32 (2, 3)`.
+std::string describe(const Spec& spec);
 /// `matmul float32 (2, 3) of module "hidden"`.
 std::string describe(const Tensor& tensor);
 /// Of a derivative through an operand with a released history: terms would be missing without a word.

@@ -61,10 +61,10 @@ class Pullback {
   std::span<Tensor> terms_;
 };
 
-/// The cotangents of a node's inputs where these are `wanted`, from those of its outputs (one, or an empty
-/// tensor, for each), by the node's own rule; empty where they are zero. `outputs`: as tensors, where they
-/// are known. Throws GraphError for an op without a rule.
-std::vector<Tensor> pull_back(const Tensor& node, std::span<const Tensor> cotangents,
+/// The cotangents of the inputs of a tensor's node where these are `wanted`, from those of its outputs (one,
+/// or an empty tensor, for each), by the node's own rule; empty where they are zero. `outputs`: as tensors,
+/// where they are known. Throws GraphError for an op without a rule.
+std::vector<Tensor> pull_back(const Tensor& tensor, std::span<const Tensor> cotangents,
                               std::span<Tensor> outputs, const std::vector<bool>& wanted);
 /// The specs of the several outputs of a node, or of its only one.
 std::vector<Spec> output_specs(const Node& node);

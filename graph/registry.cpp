@@ -163,7 +163,11 @@ bool is_nested_too_deep(std::string_view text) {
 
 std::string to_json(const BoundOperation& bound) {
   Json attributes = json_of({bound.attributes()});
-  return Json{{"name", bound.operation().name}, {"attributes", std::move(attributes)}}.dump();
+  try {
+    return Json{{"name", bound.operation().name}, {"attributes", std::move(attributes)}}.dump();
+  } catch (const Json::exception&) {
+    throw ValueError(fmt::format("{}: a text that is not UTF-8 has no JSON", bound.operation().name));
+  }
 }
 
 BoundOperation operation_from_json(std::string_view text, const Registry& registry) {

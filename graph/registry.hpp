@@ -71,9 +71,10 @@ class BoundOperation {
 BoundOperation parse_operation(std::string_view text, const Registry& registry);
 
 /// `{"name":"matmul","attributes":{"transpose_a":false,"transpose_b":true}}`. Where JSON has no number, there
-/// is its text: "nan", "-inf". Throws Error where Gradweave was built without nlohmann-json.
+/// is its text: "nan", "-inf". Throws ValueError for a text that is not UTF-8, and Error where Gradweave was
+/// built without nlohmann-json.
 std::string to_json(const BoundOperation& bound);
 /// Reads what `to_json` writes. Throws as `parse_operation`.
-BoundOperation operation_from_json(std::string_view json, const Registry& registry);
+BoundOperation operation_from_json(std::string_view text, const Registry& registry);
 
 }  // namespace gradweave

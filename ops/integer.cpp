@@ -64,8 +64,8 @@ struct RightShift {
   static constexpr std::string_view name = "right_shift";
   static constexpr DTypes dtypes = integral;
   auto forward(const auto& x, const auto& count) const noexcept {
-    return x.binaryExpr(count, [unsigned_ = is_unsigned](Index v, Index by) {
-      if (unsigned_) return is_too_far(by) ? 0 : static_cast<Index>(static_cast<std::uint64_t>(v) >> by);
+    return x.binaryExpr(count, [no_sign = is_unsigned](Index v, Index by) {
+      if (no_sign) return is_too_far(by) ? 0 : static_cast<Index>(static_cast<std::uint64_t>(v) >> by);
       return v >> (is_too_far(by) ? 63 : by);
     });
   }
@@ -111,9 +111,9 @@ struct FloorDivide {
   static constexpr DTypes dtypes = numeric;
   template <class A, class T = typename A::Scalar>
   auto forward(const A& a, const auto& b) const noexcept {
-    return a.binaryExpr(b, [unsigned_ = is_unsigned](T x, T y) { return quotient_of(x, y, unsigned_); });
+    return a.binaryExpr(b, [no_sign = is_unsigned](T x, T y) { return quotient_of(x, y, no_sign); });
   }
-  Tensor vjp(std::size_t, const Tensor&, const Tensor&, const Tensor&, const Tensor&) const { return {}; }
+  static Tensor vjp(std::size_t, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { return {}; }
   static SamplesOf<FloorDivide> samples() { return {{{false}, {uniform(-6, 6), uniform(1, 3, {3})}}}; }
 };
 
@@ -123,9 +123,9 @@ struct Remainder {
   static constexpr DTypes dtypes = numeric;
   template <class A, class T = typename A::Scalar>
   auto forward(const A& a, const auto& b) const noexcept {
-    return a.binaryExpr(b, [unsigned_ = is_unsigned](T x, T y) { return remainder_of(x, y, unsigned_); });
+    return a.binaryExpr(b, [no_sign = is_unsigned](T x, T y) { return remainder_of(x, y, no_sign); });
   }
-  Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) const {
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
     return i == 0 ? g : -(g * floor_divide(a, b));
   }
   static SamplesOf<Remainder> samples() { return {{{false}, {uniform(-6, 6), uniform(1, 3, {3})}}}; }

@@ -9,6 +9,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/kernels/fused_loop.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/plan/captured_program.hpp>
 #include <gradweave/graph/plan/pending_graph.hpp>
@@ -33,10 +34,6 @@ Tensor argument_like(const Tensor& tensor) {
   Tensor leaf = make_leaf(argument_leaf, tensor.node()->spec(), {}, nullptr, {});
   leaf.node()->tracked = tensor.is_tracked();
   return leaf;
-}
-
-std::string describe(const Spec& spec) {
-  return fmt::format("{} {}", name_of(spec.dtype), to_string(spec.shape));
 }
 
 // Memory that is a kernel's, as storage.

@@ -124,7 +124,7 @@ void PendingGraph::number_nodes(std::span<const Tensor> first_inputs) {
   for (Node* node : nodes) {
     *word++ = std::bit_cast<std::uint64_t>(node->operation);
     // With the counts the edges can be told apart.
-    *word++ = std::uint64_t{node->input_count} << 3U | std::uint64_t{node->evaluated()} << 2U |
+    *word++ = std::uint64_t{node->input_count} << 3U | (node->evaluated() ? 4U : 0U) |
               std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
     edge_count += node->input_count;
     if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));

@@ -81,6 +81,9 @@ TEST_CASE("attributes of every kind have names, text and JSON", "[registry]") {
   CHECK(to_json(BoundOperation(matmul(constant({{1}}), constant({{1}})))) ==
         R"({"name":"matmul","attributes":{"transpose_a":false,"transpose_b":false}})");
 #endif
+#ifdef GRADWEAVE_HAS_JSON
+  CHECK_THROWS_AS(to_json(BoundOperation(resample({.label = "\xff"}, constant(1)))), ValueError);
+#endif
   // Each member is a part of what an op is.
   Resample other = op;
   other.border.wraps = false;
