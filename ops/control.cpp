@@ -118,10 +118,6 @@ std::vector<Sample> Cond::samples() {
   return {{{yes, uniform(-2, 2), uniform(-2, 2)}, call}, {{no, uniform(-2, 2), uniform(-2, 2)}, call}};
 }
 
-std::string describe(const Spec& spec) {
-  return fmt::format("{} {}", name_of(spec.dtype), to_string(spec.shape));
-}
-
 void require_alike(const Branches& branches, const Operand& predicate) {
   const std::span<const Spec> a = branches.op.then.outputs(), b = branches.op.otherwise.outputs();
   if (a.size() != b.size()) {

@@ -21,8 +21,13 @@ Tensor left_shift(const Operand& x, const Operand& count);
 /// x divided by 2 to the power of `count`, rounded down; by a negative count, or one too large, it is 0, or
 /// -1 where x is negative. Whole numbers only.
 Tensor right_shift(const Operand& x, const Operand& count);
-inline Tensor operator<<(const Tensor& x, const Operand& count) { return left_shift(x, count); }
-inline Tensor operator>>(const Tensor& x, const Operand& count) { return right_shift(x, count); }
+// The caller's line comes with the count.
+inline Tensor operator<<(const Tensor& x, const Operand& count) {
+  return left_shift(Operand(x, count.where()), count);
+}
+inline Tensor operator>>(const Tensor& x, const Operand& count) {
+  return right_shift(Operand(x, count.where()), count);
+}
 
 /// a / b, rounded down, in the dtype of the operands (bools count as int64). A whole number divided by 0
 /// gives 0. The derivative is 0.
