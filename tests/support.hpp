@@ -1,5 +1,7 @@
 // What many tests use: short names, and values compared.
 #pragma once
+#include <pthread.h>
+
 #include <limits>
 #include <vector>
 
@@ -25,6 +27,22 @@ inline void check_values(const Tensor& found, const Doubles& expected, double to
   REQUIRE(values.size() == expected.size());
   for (std::size_t i = 0; i < values.size(); ++i)
     CHECK(values[i] == Approx(expected[i]).epsilon(tolerance).margin(1e-12));
+}
+
+/// Runs f on a thread whose stack a recursion over the graph would soon have used up.
+template <std::size_t bytes = std::size_t{256} * 1024, class F>
+void on_small_stack(F f) {
+  pthread_attr_t attributes;
+  REQUIRE(pthread_attr_init(&attributes) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, bytes) == 0);
+  pthread_t thread{};
+  const auto start = [](void* argument) -> void* {
+    (*static_cast<F*>(argument))();
+    return nullptr;
+  };
+  REQUIRE(pthread_create(&thread, &attributes, start, &f) == 0);
+  REQUIRE(pthread_join(thread, nullptr) == 0);
+  pthread_attr_destroy(&attributes);
 }
 
 /// One way to evaluate a function: the last two are for whoever calls it, the others hold meanwhile.

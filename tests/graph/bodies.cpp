@@ -1,8 +1,6 @@
 // Graphs as values: equality, hash, print, and building and running them again.
 #include <gradweave/graph/body.hpp>
 
-#include <pthread.h>
-
 #include <cmath>
 #include <string>
 #include <vector>
@@ -184,25 +182,10 @@ TEST_CASE("gradients inside of a body, with respect to arguments and to what it 
   check_values(gradients(sum(y[0] * y[1]), {w})[0], {2, 16});  // 2 x w x^2
 }
 
-template <class F>
-void on_small_stack(F f) {
-  pthread_attr_t attributes;
-  REQUIRE(pthread_attr_init(&attributes) == 0);
-  REQUIRE(pthread_attr_setstacksize(&attributes, std::size_t{512} * 1024) == 0);
-  pthread_t thread{};
-  const auto start = [](void* argument) -> void* {
-    (*static_cast<F*>(argument))();
-    return nullptr;
-  };
-  REQUIRE(pthread_create(&thread, &attributes, start, &f) == 0);
-  REQUIRE(pthread_join(thread, nullptr) == 0);
-  pthread_attr_destroy(&attributes);
-}
-
 TEST_CASE("a body of a hundred thousand nodes", "[bodies]") {
   constexpr int depth = 100'000;
   double value = 0, slope = 0;
-  on_small_stack([&] {
+  on_small_stack<std::size_t{512} * 1024>([&] {
     const auto chain = [](const Tensor& x) {
       Tensor y = x;
       for (int k = 0; k < depth; ++k) y = -y;
@@ -222,7 +205,7 @@ TEST_CASE("a body of a hundred thousand nodes", "[bodies]") {
 TEST_CASE("bodies nest so deep and no deeper", "[bodies]") {
   double value = 0;
   std::string error;
-  on_small_stack([&] {
+  on_small_stack<std::size_t{512} * 1024>([&] {
     const Tensor x = variable(1.0, f64);
     Body body = body_of([](List in) { return one(in[0] + 1); }, {x});
     const auto around = [&x](const Body& inner) {

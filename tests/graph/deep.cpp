@@ -1,11 +1,11 @@
 // Graphs as deep as memory allows: ten million nodes in a chain, on a stack of 256 KiB.
-#include <pthread.h>
 
 #include <stdexcept>
 
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -24,24 +24,6 @@ constexpr Index depth = 200'000;
 #else
 constexpr Index depth = 10'000'000;
 #endif
-
-// Runs f on a thread whose stack a recursion over the graph would soon have used up.
-template <class F>
-void on_small_stack(F f) {
-  pthread_attr_t attributes;
-  REQUIRE(pthread_attr_init(&attributes) == 0);
-  REQUIRE(pthread_attr_setstacksize(&attributes, 256 * 1024) == 0);
-  pthread_t thread{};
-  REQUIRE(pthread_create(
-              &thread, &attributes,
-              [](void* argument) -> void* {
-                (*static_cast<F*>(argument))();
-                return nullptr;
-              },
-              &f) == 0);
-  REQUIRE(pthread_join(thread, nullptr) == 0);
-  pthread_attr_destroy(&attributes);
-}
 
 TEST_CASE("a chain of ten million nodes is built, differentiated, evaluated and destroyed", "[deep]") {
   double value = 0, slope = 0;
