@@ -60,7 +60,7 @@ struct RuledOutputs {
   }
   static void forward(Outputs y, std::span<const ArrayView> x) {
     for (std::size_t k = 0; k < y.size(); ++k) {
-      if (y[k].data == nullptr) continue;
+      if (y[k].data == nullptr || y[k].size() == 0) continue;
       std::memcpy(y[k].data, x[k].data, static_cast<std::size_t>(y[k].size()) * size_of(y[k].dtype));
     }
   }

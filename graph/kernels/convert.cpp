@@ -30,7 +30,7 @@ void convert_all(const void* x, void* y, Index count) {
 
 template <std::size_t bytes>
 void copy_all(const void* x, void* y, Index count) {
-  std::memmove(y, x, bytes * static_cast<std::size_t>(count));
+  if (count != 0) std::memmove(y, x, bytes * static_cast<std::size_t>(count));  // of nothing there is no data
 }
 
 // To and from the dtype that elements are computed as, and from each of these to the others: the others of

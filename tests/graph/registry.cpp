@@ -171,6 +171,10 @@ TEST_CASE("attributes that do not fit their operands are errors", "[registry]") 
     const BoundOperation bound = parse_operation(text, registry());
     CHECK_THROWS_AS(bound(std::array<Operand, 1>{x}), ShapeError);
   }
+  const BoundOperation output =
+      parse_operation("output(number=0, offset=4, shape=(2,), dtype=float32)", registry());
+  CHECK_THROWS_AS(output(std::array<Operand, 1>{zeros({11}, DType::bool_)}), ShapeError);
+  CHECK(output(std::array<Operand, 1>{zeros({12}, DType::bool_)}).shape() == Shape{2});
   CHECK_THROWS_AS(parse_operation("matmul(transpose_a=false, transpose_b=false)",
                                   registry())(std::array<Operand, 2>{constant({1}), x}),
                   ShapeError);
