@@ -188,7 +188,6 @@ std::size_t hash_member(const T& value) {
 [[noreturn]] void refuse_value(std::string_view expected, const AttributeValue& value);
 double widened(float value);  // bit for bit, of a NaN, too
 float narrowed(double value);
-bool is_field(const AttributeField& field, std::string_view name);
 DType dtype_named(const AttributeValue& value);
 Index whole_number(const AttributeValue& value);
 double real_number(const AttributeValue& value);

@@ -48,12 +48,12 @@ class CustomVjp {
 /// of them; an empty Tensor is zero. (Of three lists as std::spans, where it takes these, as it must where f
 /// gives a std::vector.)
 ///
-///     const auto log1pexp = custom_vjp([](const Tensor& x) { return log(1 + exp(x)); },
-///                                      [](const Tensor& g, const Tensor& x, const Tensor&) { return g *
-///                                      sigmoid(x); });
-///     const auto rounded = custom_vjp([](const Tensor& x) { return sign(x); },     // a straight-through
-///     estimator
-///                                     [](const Tensor& g, const Tensor&, const Tensor&) { return g; });
+///     const auto log1pexp = custom_vjp(
+///         [](const Tensor& x) { return log(1 + exp(x)); },
+///         [](const Tensor& g, const Tensor& x, const Tensor&) { return g * sigmoid(x); });
+///     const auto straight_through =
+///         custom_vjp([](const Tensor& x) { return sign(x); },
+///                    [](const Tensor& g, const Tensor&, const Tensor&) { return g; });
 ///
 /// Planned and fused as what f builds is by itself. The rule is written with ops and differentiated in turn
 /// for second derivatives; `gradcheck` tells whether it is the derivative. Both functions are called at each

@@ -7,6 +7,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "sin_cos.hpp"
 
 namespace gradweave {
 namespace {
@@ -54,25 +55,6 @@ struct WrongJvp {
   static Samples samples() { return {{uniform(1, 2)}}; }
 };
 
-// An op with two outputs.
-struct SinAndCos {
-  static constexpr std::string_view name = "sin_and_cos";
-  static constexpr DTypes dtypes = floating;
-  static Specs infer(const Spec& x) { return {x, x}; }
-  static void forward(Outputs y, const ArrayView& x) {
-    dispatch<floating>(x.dtype, [&]<class T>() {
-      for (Index i = 0; i < x.size(); ++i) {
-        if (y[0].data != nullptr) y[0].as<T>()[i] = std::sin(x.as<T>()[i]);
-        if (y[1].data != nullptr) y[1].as<T>()[i] = std::cos(x.as<T>()[i]);
-      }
-    });
-  }
-  static void vjp(Pullback& p) {
-    p.give(0, p.cotangent(0) * cos(p.input(0)) - p.cotangent(1) * sin(p.input(0)));
-  }
-  static Samples samples() { return {{uniform(-2, 2)}}; }
-};
-
 TEST_CASE("one walk moves several tensors and gives the tangents of several results", "[forward]") {
   const Tensor x = variable({2}), y = variable({3});
   const std::array results{x * y, x + sum(y * y), exp(y) * 0};
@@ -102,8 +84,7 @@ TEST_CASE("an op's own jvp is used, and agrees with what its vjp says", "[forwar
   const double value = jvp(x_sin_x(x), x, constant({2}, DType::float64)).item<double>();
   CHECK(value == Approx(2 * (std::sin(0.5) + 0.5 * std::cos(0.5))).epsilon(1e-14));
   CHECK(XSinX::calls == 1);
-  for (const Operation* op :
-       {&operation_of<XSinX>(), &operation_of<MinusTwice>(), &operation_of<SinAndCos>()}) {
+  for (const Operation* op : {&operation_of<XSinX>(), &operation_of<MinusTwice>(), &operation_of<SinCos>()}) {
     const GradcheckReport report = check_operation(*op);
     INFO(report.message);
     CHECK(report.ok);
@@ -124,7 +105,7 @@ TEST_CASE("the checker catches a wrong jvp", "[forward]") {
 
 TEST_CASE("tangents go through ops with several outputs", "[forward]") {
   const Tensor x = variable({0.25}, DType::float64);
-  const auto [s, c] = apply_outputs<2>(SinAndCos{}, {x});
+  const auto [s, c] = apply_outputs<2>(SinCos{}, {x});
   const std::vector<Tensor> moved =
       jvp(std::array{s, c, s * c}, {&x, 1}, std::array{constant({1}, DType::float64)});
   CHECK(moved[0].item<double>() == Approx(std::cos(0.25)));
