@@ -236,12 +236,21 @@ Tensor add(std::span<const Tensor> terms) {
   return apply_all(Add{}, std::vector<Operand>(terms.begin(), terms.end()));
 }
 
+// Whether a sum over these axes of a node has one term for each of its elements.
+static bool has_one_term(const Node& node, AxisSet axes) {
+  const Dims shape = node.shape();
+  if (!contains(numeric, node.dtype)) return false;
+  for (std::size_t k = 1; k <= shape.size(); ++k) {
+    if ((axes.bits >> (k - 1) & 1U) != 0 && shape[shape.size() - k] != 1) return false;
+  }
+  return true;
+}
+
 Tensor sum_axes(const Operand& x, AxisSet axes, bool keepdims) {
   const Sum op{axes, keepdims};
-  if (x.tensor() != nullptr && !x.tensor()->is_empty() && contains(numeric, x.tensor()->dtype())) {
-    const Spec from = x.tensor()->node()->spec(), to = op.infer(from);
-    if (numel(from.shape) == numel(to.shape) && from.dtype == to.dtype)
-      return reshape(x, Dims(to.shape));  // one term each
+  if (x.tensor() != nullptr && !x.tensor()->is_empty() && has_one_term(*x.tensor()->node(), axes)) {
+    const Spec to = op.infer(x.tensor()->node()->spec());
+    if (x.tensor()->dtype() == to.dtype) return reshape(x, Dims(to.shape));
   }
   return apply(op, {x});
 }

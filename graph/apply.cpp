@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/attributes.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/scope.hpp>
@@ -61,8 +62,8 @@ bool reserves_strides(const Operation& op) { return op.view != nullptr || op.spl
   }
   if (operation.attribute_size != 0) operation.copy(attributes, node->attributes());
   if (tracked || released) {
-    const bool may_be_floating = is_floating(dtype) || operation.infer_outputs != nullptr;
-    const bool passes_gradient = may_be_floating && !operation.stops_gradient;
+    const bool passes_gradient =
+        !operation.stops_gradient && (is_floating(dtype) || operation.infer_outputs != nullptr);
     node->tracked = tracked && passes_gradient;
     if (released) node->released = passes_gradient;
   }
@@ -138,10 +139,11 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 // The operand as the op takes it: a number becomes a tensor, another dtype is converted.
 Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common, bool is_scalar) {
   if (!op.promotes && input.tensor() != nullptr) return *input.tensor();
-  const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
-  const DType wanted = fixed.value_or(is_scalar ? computed_as(common) : common);
+  const bool is_fixed = i < op.fixed.size() && op.fixed[i].has_value();
+  const DType shared = is_scalar ? computed_as(common) : common;
+  const DType wanted = is_fixed ? op.fixed[i].value_or(shared) : shared;
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
-  if (fixed && given != wanted) {
+  if (is_fixed && given != wanted) {
     const bool fits = input.tensor() != nullptr ? is_integral(given) && is_integral(wanted)
                                                 : kind_of(given) < kind_of(wanted);
     if (!fits)
@@ -179,7 +181,7 @@ const Node* widest(std::span<Node* const> inputs) {
 
 DType dtype_of_result(const Operation& elementwise, DType inputs) {
   const DType result = elementwise.block(inputs).result;
-  return result == computed_as(inputs) ? inputs : result;
+  return has_kernels(inputs) || result != computed_as(inputs) ? result : inputs;
 }
 
 // What `op` gives; elementwise, of inputs that share `common`.
@@ -241,8 +243,9 @@ Alike take_alike(const Operation& op, std::span<const Operand> inputs, std::span
 
 std::string to_string(const Operation& operation, const void* attributes) {
   std::string text(operation.name);
-  return operation.attribute_size == 0 ? text
-                                       : text + "(" + to_string(operation.attributes(attributes)) + ")";
+  return operation.attribute_size == 0
+             ? text
+             : text + "(" + to_string(detail::record_of(*operation.attributes, attributes)) + ")";
 }
 
 bool Node::has_room_for_strides() const { return strided || reserves_strides(*operation); }

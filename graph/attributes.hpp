@@ -12,6 +12,8 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <limits>
+#include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -129,16 +131,12 @@ constexpr std::string_view member_name() {
 
 // Of the first enumerators of a scoped enumeration; empty for a number that has none.
 template <class E>
-constexpr std::string_view enumerator_name(E value) {
-  std::string_view name;
-  if constexpr (!std::convertible_to<E, std::underlying_type_t<E>>) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((value == static_cast<E>(I) ? void(name = last_identifier(spelled<static_cast<E>(I)>())) : void()),
-       ...);
-    }(std::make_index_sequence<32>());
-  }
-  return name;
-}
+inline constexpr auto enumerator_names = []<std::size_t... I>(std::index_sequence<I...>) {
+  if constexpr (std::convertible_to<E, std::underlying_type_t<E>>)
+    return std::array<std::string_view, 0>();
+  else
+    return std::array<std::string_view, sizeof...(I)>{last_identifier(spelled<static_cast<E>(I)>())...};
+}(std::make_index_sequence<32>());
 
 // ---- Equality to the last bit: 0 and -0 are two attributes, and one that is not a number equals itself.
 
@@ -183,20 +181,45 @@ std::size_t hash_member(const T& value) {
   return seed;
 }
 
-// ---- Values, and back. What is read throws ValueError if it does not fit.
+// ---- Values, and back, of members whose C++ type is not known: one table for each type, whichever ops hold
+// it. What is read throws ValueError if it does not fit.
+
+struct MemberType {
+  AttributeValue (*to_value)(const void* member);
+  void (*from_value)(const AttributeValue& value, void* member);
+};
+struct Member {
+  std::string_view name;
+  const MemberType* type;
+};
+struct RecordType {
+  std::span<const Member> members;
+  void (*locate)(const void* record, const void** members);
+};
+
+AttributeValue::Record record_of(const RecordType& type, const void* record);
+// Each member is there once, and there are no others.
+void read_record(const RecordType& type, const AttributeValue::Record& given, void* record);
 
 [[noreturn]] void refuse_value(std::string_view expected, const AttributeValue& value);
-double widened(float value);  // bit for bit, of a NaN, too
-float narrowed(double value);
-DType dtype_named(const AttributeValue& value);
-Index whole_number(const AttributeValue& value);
-double real_number(const AttributeValue& value);
-const std::string& word_or_string(const AttributeValue& value);
 const AttributeValue::List& list(const AttributeValue& value);
 const AttributeValue::Record& record(const AttributeValue& value);
-void require_known(const AttributeValue::Record& given, std::span<const std::string_view> names);
-const AttributeValue& field(const AttributeValue::Record& given, std::string_view name);
-[[noreturn]] void rethrow_of_member(std::string_view name);
+// A whole number from `least` to `most`.
+Index whole_number(const AttributeValue& value, Index least, std::uint64_t most);
+AttributeValue value_of_enumerator(std::span<const std::string_view> names, Index number);
+Index read_enumerator(std::span<const std::string_view> names, const AttributeValue& value);
+AttributeValue basic_value(bool is);
+AttributeValue basic_value(const std::string& text);
+AttributeValue basic_value(Index number);
+AttributeValue basic_value(std::uint64_t number);
+AttributeValue basic_value(float number);
+AttributeValue basic_value(double number);
+AttributeValue basic_value(DType dtype);
+void read_basic(const AttributeValue& value, bool& is);
+void read_basic(const AttributeValue& value, std::string& text);
+void read_basic(const AttributeValue& value, float& number);
+void read_basic(const AttributeValue& value, double& number);
+void read_basic(const AttributeValue& value, DType& dtype);
 
 AttributeValue to_value(const Shape& shape);
 AttributeValue to_value(AxisSet axes);
@@ -211,50 +234,38 @@ template <class T>
 void read_value(const AttributeValue& value, T& x);
 
 template <class T>
-AttributeValue::Record record_of(const T& x) {
-  AttributeValue::Record result;
-  [&]<std::size_t... I>(std::index_sequence<I...>, const auto& all) {
-    (result.push_back({std::string(member_name<T, I>()), value_of(std::get<I>(all))}), ...);
-  }(std::make_index_sequence<member_count<T>()>(), members(x));
-  return result;
+inline constexpr MemberType member_type{
+    [](const void* member) { return value_of(*static_cast<const T*>(member)); },
+    [](const AttributeValue& value, void* member) { read_value(value, *static_cast<T*>(member)); }};
+
+template <class T, std::size_t... I>
+constexpr auto members_of(std::index_sequence<I...>) {
+  using Members = decltype(members(std::declval<const T&>()));
+  return std::array<Member, sizeof...(I)>{
+      Member{member_name<T, I>(), &member_type<std::remove_cvref_t<std::tuple_element_t<I, Members>>>}...};
 }
-// Each member is there once, and there are no others.
 template <class T>
-void read_record(const AttributeValue::Record& given, T& x) {
-  [&]<std::size_t... I>(std::index_sequence<I...>, const auto& all) {
-    constexpr std::array<std::string_view, sizeof...(I)> names{member_name<T, I>()...};
-    require_known(given, names);
-    const auto read = [&](std::string_view name, auto& member) {
-      const AttributeValue& value = field(given, name);
-      try {
-        read_value(value, member);
-      } catch (const Error&) {
-        rethrow_of_member(name);
-      }
-    };
-    (read(names[I], std::get<I>(all)), ...);
-  }(std::make_index_sequence<member_count<T>()>(), members(x));
-}
+inline constexpr auto member_table = members_of<T>(std::make_index_sequence<member_count<T>()>());
+template <class T>
+inline constexpr RecordType record_type{member_table<T>, [](const void* record, const void** at) {
+                                          std::apply(
+                                              [&](const auto&... m) { ((*at++ = std::addressof(m)), ...); },
+                                              members(*static_cast<const T*>(record)));
+                                        }};
 
 template <class T>
 AttributeValue value_of(const T& x) {
   if constexpr (requires { to_value(x); }) {
     return to_value(x);
-  } else if constexpr (std::same_as<T, bool> || std::same_as<T, std::string>) {
-    return {x};
-  } else if constexpr (std::same_as<T, DType>) {
-    return {AttributeValue::Word{std::string(name_of(x))}};
+  } else if constexpr (std::same_as<T, bool> || std::same_as<T, float> || std::same_as<T, std::string> ||
+                       std::same_as<T, DType>) {
+    return basic_value(x);
   } else if constexpr (std::is_enum_v<T>) {
-    const std::string_view name = enumerator_name(x);
-    return name.empty() ? value_of(static_cast<std::underlying_type_t<T>>(x))
-                        : AttributeValue{AttributeValue::Word{std::string(name)}};
+    return value_of_enumerator(enumerator_names<T>, static_cast<Index>(x));
   } else if constexpr (std::integral<T>) {
-    return std::in_range<Index>(x) ? AttributeValue{static_cast<Index>(x)}
-                                   : AttributeValue{static_cast<std::uint64_t>(x)};
-  } else if constexpr (std::same_as<T, float>) {
-    return {widened(x)};
+    return basic_value(static_cast<std::conditional_t<std::is_signed_v<T>, Index, std::uint64_t>>(x));
   } else if constexpr (std::floating_point<T>) {
-    return {static_cast<double>(x)};
+    return basic_value(static_cast<double>(x));
   } else if constexpr (Sequence<T>) {
     AttributeValue::List items;
     items.reserve(x.size());
@@ -263,7 +274,7 @@ AttributeValue value_of(const T& x) {
   } else if constexpr (requires { print_member(x); }) {
     return {AttributeValue::Word{print_member(x)}};
   } else {
-    return {record_of(x)};
+    return {record_of(record_type<T>, &x)};
   }
 }
 
@@ -271,39 +282,19 @@ template <class T>
 void read_value(const AttributeValue& value, T& x) {
   if constexpr (requires { from_value(value, x); }) {
     from_value(value, x);
-  } else if constexpr (std::same_as<T, bool>) {
-    const bool* is = std::get_if<bool>(&value.value);
-    if (is == nullptr) refuse_value("true or false", value);
-    x = *is;
-  } else if constexpr (std::same_as<T, std::string>) {
-    x = word_or_string(value);
-  } else if constexpr (std::same_as<T, DType>) {
-    x = dtype_named(value);
+  } else if constexpr (requires { read_basic(value, x); }) {
+    read_basic(value, x);
   } else if constexpr (std::is_enum_v<T>) {
-    using Number = std::underlying_type_t<T>;
-    for (Number k = 0; k < 32; ++k) {
-      const std::string_view name = enumerator_name(static_cast<T>(k));
-      if (!name.empty() && !std::holds_alternative<Index>(value.value) && name == word_or_string(value)) {
-        x = static_cast<T>(k);
-        return;
-      }
-    }
-    Number number{};
-    read_value(value, number);
-    x = static_cast<T>(number);
+    using Limits = std::numeric_limits<std::underlying_type_t<T>>;
+    const Index number = read_enumerator(enumerator_names<T>, value);
+    x = static_cast<T>(whole_number({number}, Limits::min(), Limits::max()));
   } else if constexpr (std::integral<T>) {
-    const auto* large = std::get_if<std::uint64_t>(&value.value);
-    if (large != nullptr && std::in_range<T>(*large)) {
-      x = static_cast<T>(*large);
-    } else {
-      const Index number = whole_number(value);
-      if (!std::in_range<T>(number)) refuse_value("a smaller number", value);
-      x = static_cast<T>(number);
-    }
-  } else if constexpr (std::same_as<T, float>) {
-    x = narrowed(real_number(value));
+    using Limits = std::numeric_limits<T>;
+    x = static_cast<T>(whole_number(value, Limits::min(), Limits::max()));
   } else if constexpr (std::floating_point<T>) {
-    x = static_cast<T>(real_number(value));
+    double number = 0;
+    read_basic(value, number);
+    x = static_cast<T>(number);
   } else if constexpr (Sequence<T>) {
     const AttributeValue::List& items = list(value);
     if constexpr (requires { x.resize(items.size()); }) {
@@ -319,7 +310,7 @@ void read_value(const AttributeValue& value, T& x) {
   } else if constexpr (requires { print_member(x); }) {
     refuse_value("something that can be read back", value);
   } else {
-    read_record(record(value), x);
+    read_record(record_type<T>, record(value), &x);
   }
 }
 

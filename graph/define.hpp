@@ -123,20 +123,16 @@ inline constexpr BlockKernel blocks_of[computed_count] = {block_of<Op, bool>(), 
                                                           block_of<Op, float>(), block_of<Op, double>()};
 
 template <class Op>
-std::vector<Sample> collect_samples() {
+[[gnu::cold]] std::vector<Sample> collect_samples() {  // as little code as can be, since every op has its own
   std::vector<Sample> all;
-  const auto add = [&](const Op& op, const std::vector<InputSpec>& inputs) {
-    all.push_back({inputs, [op](std::span<const Tensor> tensors) {
-                     return apply_all(op, std::vector<Operand>(tensors.begin(), tensors.end()));
-                   }});
-  };
-  for (const auto& item : Op::samples()) {
+  for (auto& item : Op::samples()) {
     if constexpr (requires { all.push_back(item); }) {
       all.push_back(item);
-    } else if constexpr (requires { add(item.first, item.second); }) {
-      add(item.first, item.second);
+    } else if constexpr (requires { sample_of(operation_of<Op>(), &item.first, item.second); }) {
+      all.push_back(sample_of(operation_of<Op>(), &item.first, item.second));
     } else {
-      add(Op{}, item);
+      const Op op{};
+      all.push_back(sample_of(operation_of<Op>(), &op, item));
     }
   }
   return all;
@@ -287,12 +283,8 @@ constexpr Operation describe() {
           },
           members(as<Op>(attributes)));
     };
-    table.attributes = [](const void* attributes) { return record_of(as<Op>(attributes)); };
-    table.construct = [](const AttributeValue::Record& attributes, void* to) {
-      Op op{};
-      read_record(attributes, op);
-      new (to) Op(std::move(op));
-    };
+    table.attributes = &record_type<Op>;
+    table.construct = [](void* to) { new (to) Op{}; };
     static_assert(alignof(Op) <= alignof(std::int64_t), "attributes lie at a multiple of eight bytes");
     if constexpr (holds_bodies<Op>(std::make_index_sequence<member_count<Op>()>())) {
       table.bodies = [](const void* attributes) {

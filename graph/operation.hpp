@@ -2,13 +2,13 @@
 // (define.hpp) from the op's definition; the graph never asks which op it is.
 #pragma once
 #include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <gradweave/graph/attribute_value.hpp>
 #include <gradweave/graph/kernels/array.hpp>
 #include <gradweave/graph/operand.hpp>
 #include <gradweave/graph/tensor.hpp>
@@ -18,6 +18,9 @@ namespace gradweave {
 struct Sample;   // samples.hpp
 class Pullback;  // outputs.hpp
 class Body;      // body.hpp
+namespace detail {
+struct RecordType;  // attributes.hpp
+}
 
 struct Operation {
   std::string_view name;
@@ -28,9 +31,8 @@ struct Operation {
   void (*destroy)(void*) noexcept = nullptr;  ///< null when there is nothing to do
   bool (*equal)(const void*, const void*) = nullptr;
   std::size_t (*hash)(const void*) = nullptr;
-  AttributeValue::Record (*attributes)(const void*) = nullptr;  ///< by their names
-  /// Makes attributes of values, in raw memory. Throws ValueError unless the values fit.
-  void (*construct)(const AttributeValue::Record&, void* to) = nullptr;
+  void (*construct)(void* to) = nullptr;                      ///< default values, in raw memory
+  const detail::RecordType* attributes = nullptr;             ///< their names and types (attributes.hpp)
   std::vector<const Body*> (*bodies)(const void*) = nullptr;  ///< of the attributes, those that are bodies
 
   // Types: inputs are promoted to one dtype of `dtypes`, except those whose dtype is fixed. Kernels see them,
@@ -131,6 +133,9 @@ struct Operation {
 /// The one description of an op, derived from its struct by define.hpp.
 template <class Op>
 const Operation& operation_of();
+
+/// An operation's attributes in memory of their own, default ones or a copy; null where it has none.
+std::shared_ptr<void> new_attributes(const Operation& operation, const void* from = nullptr);
 
 /// Its name with its attributes: `matmul(transpose_a=false, transpose_b=true)`, or `exp`.
 std::string to_string(const Operation& operation, const void* attributes);

@@ -8,6 +8,8 @@
 
 namespace gradweave {
 
+struct Operation;  // operation.hpp
+
 /// Where the checker takes an input from: uniform numbers in [low, high), whole ones for int64 and bool.
 struct InputSpec {
   double low = -1;
@@ -15,18 +17,17 @@ struct InputSpec {
   Shape shape{2, 3};
   DType dtype = DType::float64;
 };
-inline InputSpec uniform(double low, double high, Shape shape = {2, 3}) {
-  return {low, high, shape, DType::float64};
-}
-inline InputSpec integers(Index low, Index high, Shape shape = {2, 3}) {
-  return {static_cast<double>(low), static_cast<double>(high), shape, DType::int64};
-}
-inline InputSpec booleans(Shape shape = {2, 3}) { return {0, 2, shape, DType::bool_}; }
+InputSpec uniform(double low, double high, const Shape& shape = {2, 3});
+InputSpec integers(Index low, Index high, const Shape& shape = {2, 3});
+InputSpec booleans(const Shape& shape = {2, 3});
 
 /// One sample of an op: the inputs to draw, and the op (attributes included) as a function of them.
 struct Sample {
   std::vector<InputSpec> inputs;
   std::function<Tensor(std::span<const Tensor>)> call;  ///< of several outputs, the node that computes all
 };
+
+/// A sample that applies `operation` with a copy of these attributes.
+Sample sample_of(const Operation& operation, const void* attributes, std::vector<InputSpec> inputs);
 
 }  // namespace gradweave

@@ -33,8 +33,10 @@ class Tensor {
   }
   Tensor(const Tensor& other) : Tensor(other.node_) {}
   Tensor(Tensor&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-  Tensor& operator=(Tensor other) noexcept {
-    std::swap(node_, other.node_);
+  Tensor& operator=(const Tensor& other) { return *this = Tensor(other); }
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor old = std::move(other);
+    std::swap(node_, old.node_);
     return *this;
   }
   ~Tensor() {

@@ -82,8 +82,7 @@ double ConfusionMatrix::accuracy() const {
 
 std::string to_string(const ConfusionMatrix& matrix) {
   const Index n = matrix.classes();
-  const std::size_t width =
-      std::max(fmt::formatted_size("{}", matrix.count()), fmt::formatted_size("{}", n)) + 2;
+  const std::size_t width = std::to_string(std::max(matrix.count(), n)).size() + 2;
   std::string table = fmt::format("{:>8}", "true");
   for (Index guess = 0; guess < n; ++guess) table += fmt::format("{:>{}}", guess, width);
   table += fmt::format("{:>9}\n", "found");

@@ -62,10 +62,8 @@ class Parameter {
   Parameter(std::string_view name, const Tensor& initial);
   Parameter(const Parameter& other);
   Parameter(Parameter&& other) noexcept = default;
-  Parameter& operator=(Parameter other) noexcept {
-    cell_.swap(other.cell_);
-    return *this;
-  }
+  Parameter& operator=(const Parameter& other) { return *this = Parameter(other); }
+  Parameter& operator=(Parameter&& other) noexcept = default;
   ~Parameter() = default;
 
   explicit operator bool() const { return cell_ != nullptr; }

@@ -70,16 +70,34 @@ struct Conv2d {
   static SamplesOf<Conv2d> samples();
 };
 
+// The derivatives are applied to what fits a convolution: one whose result is like `dy`.
+void require_rank_4(const Spec& a, const Spec& b) {
+  if (a.shape.rank() != 4 || b.shape.rank() != 4) throw ShapeError("expected two tensors of rank 4");
+}
+void require_result(const Conv2d& op, const Spec& x, const Spec& weight, const Spec& dy) {
+  const Shape result = op.infer(x, weight).shape;
+  if (result != dy.shape) {
+    throw ShapeError(fmt::format("images {} and a weight {} give {}, not {}", to_string(x.shape),
+                                 to_string(weight.shape), to_string(result), to_string(dy.shape)));
+  }
+}
+
 struct Conv2dInput {
   Pair stride, padding, dilation;
   Index groups;
-  Shape images;
+  Pair size;  // of an image: the stride leaves open which of several it was
   static constexpr std::string_view name = "conv2d_input";
   static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
-  Spec infer(const Spec& dy, const Spec&) const { return {images, dy.dtype}; }
+  Spec infer(const Spec& dy, const Spec& weight) const {
+    require_rank_4(dy, weight);
+    if (groups < 1 || groups > dy.shape[1]) throw ValueError(fmt::format("{} groups", groups));
+    const Shape images{dy.shape[0], weight.shape[1] * groups, size.rows, size.cols};
+    require_result(convolution(), {images, dy.dtype}, weight, dy);
+    return {images, dy.dtype};
+  }
   void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& dy,
                const ArrayView& weight) const {
     const ConvolutionSizes g = convolution().sizes(dx.shape, weight.shape);
@@ -105,22 +123,27 @@ struct Conv2dInput {
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& weight, const Tensor&) const;
   static SamplesOf<Conv2dInput> samples() {
-    return {{{1, 0, 1, 1, {2, 2, 4, 3}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {3, 2, 2, 2})}},
-            {{{2, 1}, {0, 1}, {1, 2}, 2, {1, 2, 5, 5}},
-             {uniform(-2, 2, {1, 2, 2, 3}), uniform(-2, 2, {2, 1, 3, 3})}}};
+    return {{{1, 0, 1, 1, {4, 3}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {3, 2, 2, 2})}},
+            {{{2, 1}, {0, 1}, {1, 2}, 2, 5}, {uniform(-2, 2, {1, 2, 2, 3}), uniform(-2, 2, {2, 1, 3, 3})}}};
   }
 };
 
 struct Conv2dWeight {
   Pair stride, padding, dilation;
   Index groups;
-  Shape weight;
+  Pair window;  // of a weight
   static constexpr std::string_view name = "conv2d_weight";
   static constexpr bool leading_axes = false;
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Conv2d convolution() const { return {stride, padding, dilation, groups}; }
-  Spec infer(const Spec& dy, const Spec&) const { return {weight, dy.dtype}; }
+  Spec infer(const Spec& dy, const Spec& x) const {
+    require_rank_4(dy, x);
+    if (groups < 1 || x.shape[1] % groups != 0) throw ValueError(fmt::format("{} groups", groups));
+    const Shape weight{dy.shape[1], x.shape[1] / groups, window.rows, window.cols};
+    require_result(convolution(), x, {weight, dy.dtype}, dy);
+    return {weight, dy.dtype};
+  }
   void forward(const ArrayView& dw, const ArrayView& dy, const ArrayView& x) const {
     const ConvolutionSizes g = convolution().sizes(x.shape, dw.shape);
     dispatch<floating>(dw.dtype, [&]<class T>() {
@@ -133,31 +156,31 @@ struct Conv2dWeight {
   static double flops(const ArrayView& dw, const ArrayView& dy, const ArrayView&) { return flops_of(dy, dw); }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x, const Tensor&) const;
   static SamplesOf<Conv2dWeight> samples() {
-    return {{{1, 0, 1, 1, {3, 2, 2, 2}}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {2, 2, 4, 3})}},
-            {{{2, 1}, {0, 1}, {1, 2}, 2, {2, 1, 3, 3}},
-             {uniform(-2, 2, {1, 2, 2, 3}), uniform(-2, 2, {1, 2, 5, 5})}}};
+    return {{{1, 0, 1, 1, 2}, {uniform(-2, 2, {2, 3, 3, 2}), uniform(-2, 2, {2, 2, 4, 3})}},
+            {{{2, 1}, {0, 1}, {1, 2}, 2, 3}, {uniform(-2, 2, {1, 2, 2, 3}), uniform(-2, 2, {1, 2, 5, 5})}}};
   }
 };
 
-Tensor input_gradient(const Conv2d& op, const Tensor& dy, const Tensor& weight, const Shape& images) {
-  return apply(Conv2dInput{op.stride, op.padding, op.dilation, op.groups, images}, {dy, weight});
+Tensor input_gradient(const Conv2d& op, const Tensor& dy, const Tensor& weight, const Tensor& images) {
+  const Pair size(images.size(2), images.size(3));
+  return apply(Conv2dInput{op.stride, op.padding, op.dilation, op.groups, size}, {dy, weight});
 }
-Tensor weight_gradient(const Conv2d& op, const Tensor& dy, const Tensor& x, const Shape& weight) {
-  return apply(Conv2dWeight{op.stride, op.padding, op.dilation, op.groups, weight}, {dy, x});
+Tensor weight_gradient(const Conv2d& op, const Tensor& dy, const Tensor& x, const Tensor& weight) {
+  const Pair window(weight.size(2), weight.size(3));
+  return apply(Conv2dWeight{op.stride, op.padding, op.dilation, op.groups, window}, {dy, x});
 }
 
 Tensor Conv2d::vjp(std::size_t i, const Tensor& dy, const Tensor& x, const Tensor& weight,
                    const Tensor&) const {
-  return i == 0 ? input_gradient(*this, dy, weight, x.shape())
-                : weight_gradient(*this, dy, x, weight.shape());
+  return i == 0 ? input_gradient(*this, dy, weight, x) : weight_gradient(*this, dy, x, weight);
 }
 Tensor Conv2dInput::vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& weight,
                         const Tensor&) const {
-  return i == 0 ? apply(convolution(), {h, weight}) : weight_gradient(convolution(), dy, h, weight.shape());
+  return i == 0 ? apply(convolution(), {h, weight}) : weight_gradient(convolution(), dy, h, weight);
 }
 Tensor Conv2dWeight::vjp(std::size_t i, const Tensor& h, const Tensor& dy, const Tensor& x,
                          const Tensor&) const {
-  return i == 0 ? apply(convolution(), {x, h}) : input_gradient(convolution(), dy, h, x.shape());
+  return i == 0 ? apply(convolution(), {x, h}) : input_gradient(convolution(), dy, h, x);
 }
 
 SamplesOf<Conv2d> Conv2d::samples() {

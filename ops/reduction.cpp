@@ -202,7 +202,9 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
 Operand as_computed(const Operand& x, Tensor& keep) {
   if (x.tensor() == nullptr || x.tensor()->is_empty()) return x;
   const DType dtype = x.tensor()->dtype();
-  keep = cast(x, computed_as(is_floating(dtype) ? dtype : default_dtype()));
+  const DType computed = computed_as(is_floating(dtype) ? dtype : default_dtype());
+  if (dtype == computed) return x;
+  keep = cast(x, computed);
   return Operand(keep, x.where());
 }
 Tensor as_result(const Tensor& y, const Operand& x) {

@@ -168,10 +168,9 @@ using Expression = decltype(expression<Op, T>(Inputs<Op>()));
 template <class Op, class T>
 using Result = typename Expression<Op, T>::Scalar;
 
-template <class Op, class T, std::size_t scaled, std::size_t... I>
-void run_pieces(const Op& op, std::span<const void* const> inputs, Result<Op, T>* output, Index count,
+template <class Op, class T, std::size_t scaled, class R, std::size_t... I>
+void run_pieces(const Op& op, std::span<const void* const> inputs, R* output, Index count,
                 std::index_sequence<I...>) {
-  using R = Result<Op, T>;
   const std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
   Index first = 0;
   for (; first + piece <= count; first += piece) {

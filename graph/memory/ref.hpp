@@ -53,8 +53,10 @@ class Ref {
   }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-  Ref& operator=(Ref other) noexcept {
-    std::swap(object_, other.object_);
+  Ref& operator=(const Ref& other) { return *this = Ref(other); }
+  Ref& operator=(Ref&& other) noexcept {
+    Ref old = std::move(other);
+    std::swap(object_, old.object_);
     return *this;
   }
   ~Ref() {

@@ -119,6 +119,7 @@ void PendingGraph::take_body(std::span<const Tensor> made, std::span<const Tenso
 void PendingGraph::number_nodes(std::span<const Tensor> first_inputs) {
   key.resize(2 * nodes.size());
   hash = 0;
+  has_effects_ = false;
   std::size_t edge_count = 0;
   std::uint64_t* word = key.data();
   for (Node* node : nodes) {
@@ -127,6 +128,7 @@ void PendingGraph::number_nodes(std::span<const Tensor> first_inputs) {
     *word++ = std::uint64_t{node->input_count} << 3U | (node->evaluated() ? 4U : 0U) |
               std::uint64_t{node->checkpointed} << 1U | node->in_reverse;
     edge_count += node->input_count;
+    has_effects_ |= !node->operation->pure;
     if (node->operation->attribute_size != 0) hash = mix(hash, node->operation->hash(node->attributes()));
   }
   inputs.clear(), uses.clear(), held.clear();
@@ -145,9 +147,10 @@ void PendingGraph::number_nodes(std::span<const Tensor> first_inputs) {
 }
 
 void PendingGraph::find_held() {
+  const bool may_have_values = extent_ == Extent::differentiable;
   std::uint32_t k = 0;
   for (Node* node : nodes) {
-    if (node->evaluated()) {  // a differentiable node with values is read as an input, too
+    if (may_have_values && node->evaluated()) {  // such a node is read as an input, too
       uses[input_number(node) - first_input] += node_uses_[k];
     } else if (is_held(*node, k)) {
       held.push_back(k);
@@ -196,10 +199,15 @@ void PendingGraph::hold_for_gradients() {
 }
 
 void PendingGraph::finish() {
-  key.push_back(inputs.size());
-  for (const Node* input : inputs) describe_input(*input);
-  key.insert(key.end(), held.begin(), held.end());
-  if (extent_ != Extent::body) key.push_back(MemoryBudget::current());
+  const bool is_body = extent_ == Extent::body;
+  std::size_t words = 1 + held.size() + (is_body ? 0 : 1);
+  for (const Node* input : inputs) words += 1 + (has_layout(*input) ? 2U : 1U) * input->rank;
+  key.resize(key.size() + words);
+  std::uint64_t* word = key.data() + key.size() - words;
+  *word++ = inputs.size();
+  for (const Node* input : inputs) word = describe_input(*input, word);
+  for (const std::uint32_t k : held) *word++ = k;
+  if (!is_body) *word = MemoryBudget::current();
   hash = mix(mix(hash, hash_of(std::as_bytes(std::span(key)))), hash_of(std::as_bytes(std::span(edges))));
 }
 
@@ -214,14 +222,14 @@ std::uint32_t PendingGraph::number_of(const Node* node) const {
   return input == none ? none : first_input + input;
 }
 
-void PendingGraph::describe_input(const Node& node) {
+std::uint64_t* PendingGraph::describe_input(const Node& node, std::uint64_t* word) const {
   const bool differentiable = extent_ == Extent::differentiable && node.tracked;
-  const bool strided = extent_ != Extent::body && node.strided;
-  key.push_back(std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 2 |
-                (differentiable ? 2U : 0U) | (strided ? 1U : 0U));
-  for (const Index size : node.shape()) key.push_back(static_cast<std::uint64_t>(size));
-  if (!strided) return;
-  for (const Index stride : node.strides()) key.push_back(static_cast<std::uint64_t>(stride));
+  *word++ = std::uint64_t{node.rank} << 8 | static_cast<std::uint64_t>(node.dtype) << 2 |
+            (differentiable ? 2U : 0U) | (has_layout(node) ? 1U : 0U);
+  for (const Index size : node.shape()) *word++ = static_cast<std::uint64_t>(size);
+  if (!has_layout(node)) return word;
+  for (const Index stride : node.strides()) *word++ = static_cast<std::uint64_t>(stride);
+  return word;
 }
 
 void GraphKey::Delete::operator()(void* attributes) const noexcept {

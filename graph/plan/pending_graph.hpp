@@ -55,7 +55,7 @@ class PendingGraph {
     return extent_ != Extent::body || (node.index < nodes.size() && nodes[node.index] == &node);
   }
   bool is_held(const Node& node, std::uint32_t number) const {
-    return node.refs.value() > node_uses_[number] || !node.operation->pure;
+    return node.refs.value() > node_uses_[number] || (has_effects_ && !node.operation->pure);
   }
   std::uint32_t number_inside(Node* node) { return is_inside(*node) ? node->index : input_number(node); }
   void number_nodes(std::span<const Tensor> first_inputs = {});
@@ -64,11 +64,13 @@ class PendingGraph {
   void finish();
   std::uint32_t input_number(Node* node);
   std::uint32_t add_input(Node* node, std::size_t place);
-  void describe_input(const Node& node);
+  bool has_layout(const Node& node) const { return node.strided && extent_ != Extent::body; }
+  std::uint64_t* describe_input(const Node& node, std::uint64_t* word) const;  // gives what comes after it
   std::size_t place_of(const Node* node) const;
 
   static constexpr std::size_t least_numbers = 32;  // a power of two
   Extent extent_ = Extent::pending;
+  bool has_effects_ = false;  // some node is not pure
   std::vector<std::uint32_t> node_uses_;
   std::vector<std::uint8_t> roles_;     // of the nodes, see `hold_for_gradients`
   std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free

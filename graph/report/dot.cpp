@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 #include <boost/graph/depth_first_search.hpp>
 
 #include <gradweave/graph/boost_graph.hpp>
@@ -96,31 +95,32 @@ class Writer {
     Cluster all;
     for (Node* node : number_.order())
       all.at(node->place ? node->place->path : std::string_view()).nodes.push_back(node);
-    fmt::print(out_, "digraph gradweave {{\n  rankdir=BT;\n  node [fontname=\"Helvetica\", fontsize=10];\n");
+    out_ << fmt::format(
+        "digraph gradweave {{\n  rankdir=BT;\n  node [fontname=\"Helvetica\", fontsize=10];\n");
     write(all, 1);
     for (const Node* node : number_.order()) write_edges(*node);
-    fmt::print(out_, "}}\n");
+    out_ << fmt::format("}}\n");
   }
 
  private:
   void write(const Cluster& cluster, std::size_t depth) {
     const std::string indent(2 * depth, ' ');
     for (Node* node : cluster.nodes) {
-      fmt::print(out_, "{}n{} [label=\"{}\", {}];\n", indent, number_(node), label_of(*node),
-                 style_of(*node));
+      out_ << fmt::format("{}n{} [label=\"{}\", {}];\n", indent, number_(node), label_of(*node),
+                          style_of(*node));
     }
     for (const auto& [name, child] : cluster.children) {  // as deep as modules nest, not as the graph is
-      fmt::print(out_, "{}subgraph cluster_{} {{\n{}  label=\"{}\"; style=rounded; color=\"#999999\";\n",
-                 indent, clusters_++, indent, escaped(name));
+      out_ << fmt::format("{}subgraph cluster_{} {{\n{}  label=\"{}\"; style=rounded; color=\"#999999\";\n",
+                          indent, clusters_++, indent, escaped(name));
       write(child, depth + 1);
-      fmt::print(out_, "{}}}\n", indent);
+      out_ << fmt::format("{}}}\n", indent);
     }
   }
 
   void write_edges(const Node& node) {
     const std::string_view style = node.in_reverse ? " [style=dashed, color=\"#b5402a\"]" : "";
     for (const Tensor& input : node.inputs()) {
-      fmt::print(out_, "  n{} -> n{}{};\n", number_(input.node()), number_(&node), style);
+      out_ << fmt::format("  n{} -> n{}{};\n", number_(input.node()), number_(&node), style);
     }
   }
 

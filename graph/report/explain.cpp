@@ -1,7 +1,6 @@
 #include <gradweave/graph/report/explain.hpp>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -187,27 +186,26 @@ std::string to_string(const PlanReport& report) {
       "{} nodes: {} values in {} steps, {} constants folded; {:.3g} flops, arena {}, outputs {}\n",
       report.nodes, report.values, report.steps.size(), report.constants_folded, report.flops(),
       print_bytes(report.arena_bytes), print_bytes(report.output_bytes));
-  auto out = std::back_inserter(text);
   if (report.computed_again != 0) {
-    fmt::format_to(out, "{} values computed again to save memory: {:.3g} flops\n", report.computed_again,
-                   report.flops_again);
+    text += fmt::format("{} values computed again to save memory: {:.3g} flops\n", report.computed_again,
+                        report.flops_again);
   }
   if (!report.steps.empty()) {
-    fmt::format_to(out, "{:>4} {:>9} {:>9} {:>8} {:>7} {:>8}  {}\n", "step", "reads", "writes", "flops",
-                   "scratch", "in place", "ops");
+    text += fmt::format("{:>4} {:>9} {:>9} {:>8} {:>7} {:>8}  {}\n", "step", "reads", "writes", "flops",
+                        "scratch", "in place", "ops");
   }
   for (std::size_t s = 0; s < report.steps.size(); ++s) {
     const PlanReport::Step& step = report.steps[s];
-    fmt::format_to(out, "{:>4} {:>9} {:>9} {:>8.3g} {:>7} {:>8}  {}\n", s, print_bytes(step.bytes_read),
-                   print_bytes(step.bytes_written), step.flops, step.scratch_values, step.in_place,
-                   label_of(step));
+    text += fmt::format("{:>4} {:>9} {:>9} {:>8.3g} {:>7} {:>8}  {}\n", s, print_bytes(step.bytes_read),
+                        print_bytes(step.bytes_written), step.flops, step.scratch_values, step.in_place,
+                        label_of(step));
   }
   if (!report.arena.empty()) {
-    fmt::format_to(out, "{:>10} {:>9} {:>8}  {}\n", "arena at", "bytes", "steps", "value");
+    text += fmt::format("{:>10} {:>9} {:>8}  {}\n", "arena at", "bytes", "steps", "value");
   }
   for (const PlanReport::Block& block : report.arena) {
-    fmt::format_to(out, "{:>10} {:>9} {:>8}  {}: {}\n", block.offset, print_bytes(block.bytes),
-                   fmt::format("{}..{}", block.first_step, block.last_step), block.value, block.op);
+    text += fmt::format("{:>10} {:>9} {:>8}  {}: {}\n", block.offset, print_bytes(block.bytes),
+                        fmt::format("{}..{}", block.first_step, block.last_step), block.value, block.op);
   }
   return text;
 }

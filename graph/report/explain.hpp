@@ -55,8 +55,9 @@ struct PlanReport {
 };
 
 /// What `eval` of these tensors would run now, as one plan (`eval` makes several of a graph of more than 2^15
-/// nodes): nothing is computed, kept or changed. It belongs to the graph's thread, as `eval` does. Throws
-/// GraphError for an empty Tensor, and what an op throws whose result is known while planning.
+/// nodes): nothing is computed, kept or changed. What `eval` keeps of a small graph for a later reverse pass,
+/// at most 256 KiB, is not in it. It belongs to the graph's thread, as `eval` does. Throws GraphError for an
+/// empty Tensor, and what an op throws whose result is known while planning.
 PlanReport explain_plan(std::span<const Tensor> tensors);
 template <std::same_as<Tensor>... Tensors>
 PlanReport explain_plan(const Tensor& first, const Tensors&... rest) {

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -205,12 +204,11 @@ std::string to_string(const ProfileReport& report) {
       "{:.3f} ms in steps, {:.3f} ms ({:.0f} %) on the critical path; ceilings {:.0f} GFLOP/s, "
       "{:.1f} GB/s\n",
       report.total_ms, report.critical_ms, 100 * report.critical_share, machine.gflops, machine.gbytes);
-  auto out = std::back_inserter(text);
-  fmt::format_to(out, "{:>7} {:>10} {:>6} {:>8} {:>7} {:>6}  {}\n", "count", "ms", "share", "GFLOP/s", "GB/s",
-                 "roof", "step");
+  text += fmt::format("{:>7} {:>10} {:>6} {:>8} {:>7} {:>6}  {}\n", "count", "ms", "share", "GFLOP/s", "GB/s",
+                      "roof", "step");
   for (const ProfileReport::Step& step : report.steps) {
-    fmt::format_to(out, "{:>7} {:>10.3f} {:>4.0f} % {:>8.2f} {:>7.2f} {:>4.0f} %  {}\n", step.count,
-                   step.total_ms, 100 * step.share, step.gflops, step.gbytes, step.roofline, step.label);
+    text += fmt::format("{:>7} {:>10.3f} {:>4.0f} % {:>8.2f} {:>7.2f} {:>4.0f} %  {}\n", step.count,
+                        step.total_ms, 100 * step.share, step.gflops, step.gbytes, step.roofline, step.label);
   }
   return text;
 }
@@ -218,7 +216,7 @@ std::string to_string(const ProfileReport& report) {
 #ifdef GRADWEAVE_HAS_JSON
 void Profile::write_trace(const std::string& path) const {
   const auto microseconds = [](Clock::duration time) { return 1e6 * seconds(time); };
-  nlohmann::json events = nlohmann::json::array();
+  nlohmann::ordered_json events = nlohmann::ordered_json::array();
   for (const Ran& run : runs_) {
     for (std::size_t s = 0; s + 1 < run.times.size(); ++s) {
       const PlanReport::Step& step = run.plan->steps[s];

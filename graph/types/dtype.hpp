@@ -97,12 +97,19 @@ constexpr DTypes computed_as(DTypes set) {
   return static_cast<DTypes>(result);
 }
 
-constexpr bool is_floating(DType t) { return kind_of(t) == DTypeKind::floating; }
-constexpr bool is_integral(DType t) { return kind_of(t) == DTypeKind::integer; }
+constexpr bool is_floating(DType t) { return contains(floating, t); }
+constexpr bool is_integral(DType t) { return contains(integral, t); }
 
 /// Tables of kernels have an entry for each dtype that elements are computed as.
 inline constexpr std::size_t computed_count = number_of(DType::float64) + 1;
-constexpr std::size_t kernel_of(DType t) { return number_of(computed_as(t)); }
+constexpr bool has_kernels(DType t) { return number_of(t) < computed_count; }
+constexpr std::size_t kernel_of(DType t) { return number_of(has_kernels(t) ? t : computed_as(t)); }
+static_assert([] {
+  for (std::size_t t = 0; t < dtype_count; ++t) {
+    if (has_kernels(static_cast<DType>(t)) != (number_of(dtype_table[t].computed_as) == t)) return false;
+  }
+  return true;
+}());
 
 constexpr DType signed_of_size(std::size_t size) {
   for (std::size_t t = 0; t < dtype_count; ++t) {

@@ -4,12 +4,18 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace gradweave {
 
+// Not fmt::join: it would bring the whole of fmt's formatting of numbers into this object.
+static std::string joined(Dims sizes) {
+  std::string text;
+  for (const Index size : sizes) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return text;
+}
+
 void Shape::refuse(Index size) const {
-  const std::string sizes = fmt::format("({}{}{}, ...)", fmt::join(*this, ", "), rank_ > 0 ? ", " : "", size);
+  const std::string sizes = fmt::format("({}{}{}, ...)", joined(*this), rank_ > 0 ? ", " : "", size);
   if (size < 0) throw ShapeError(fmt::format("shape {}: sizes must not be negative", sizes));
   if (rank_ == max_rank)
     throw ShapeError(fmt::format("shape {}: at most {} axes are supported", sizes, max_rank));
@@ -36,7 +42,7 @@ bool is_row_major(Dims shape, Dims strides) {
 }
 
 std::string to_string(Dims shape) {
-  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  return fmt::format("({}{})", joined(shape), shape.size() == 1 ? "," : "");
 }
 
 void AxisSet::refuse(std::size_t rank) const {

@@ -54,7 +54,7 @@ bool keeps_hidden(const Tensor& x, const Tensor& weights, const F& of) {
   Tensor hidden = tanh(matmul(x, weights));
   const Node* node = hidden.node();
   const Tensor y = matmul(hidden, weights);
-  hidden = Tensor();  // Clang 16 loses a handle at `= {}` in a template
+  hidden = {};
   const auto asked_for = of(y);
   eval(std::span<const Tensor>(asked_for));
   return node->evaluated();
