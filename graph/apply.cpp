@@ -138,10 +138,10 @@ DType common_dtype(const Operation& op, std::span<const Operand> inputs) {
 // The operand as the op takes it: a number becomes a tensor, another dtype is converted.
 Tensor converted(const Operation& op, std::size_t i, const Operand& input, DType common, bool is_scalar) {
   if (!op.promotes && input.tensor() != nullptr) return *input.tensor();
-  const std::optional<DType> fixed = i < op.fixed.size() ? op.fixed[i] : std::nullopt;
-  const DType wanted = fixed.value_or(is_scalar ? computed_as(common) : common);
+  const bool is_fixed = i < op.fixed.size() && op.fixed[i].has_value();
+  const DType wanted = is_fixed ? *op.fixed[i] : is_scalar ? computed_as(common) : common;
   const DType given = input.tensor() != nullptr ? input.tensor()->dtype() : input.number_dtype();
-  if (fixed && given != wanted) {
+  if (is_fixed && given != wanted) {
     const bool fits = input.tensor() != nullptr ? is_integral(given) && is_integral(wanted)
                                                 : kind_of(given) < kind_of(wanted);
     if (!fits)

@@ -377,7 +377,7 @@ constexpr Operation describe() {
   }
   if constexpr (requires { &Op::jvp; }) table.jvp = &call_jvp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
-  if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
+  if constexpr (requires { Op::rewrites; }) table.rewrites = Op::rewrites;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;
   return table;
 }

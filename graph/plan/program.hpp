@@ -4,6 +4,8 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 #include <gradweave/graph/memory/storage.hpp>
@@ -48,6 +50,12 @@ class Program {
   std::size_t input_count = 0;
   std::size_t node_count = 0;        ///< of the pending graph
   std::size_t constants_folded = 0;  ///< values that were computed while planning
+  struct Rewritten {
+    std::string_view name;
+    std::size_t count = 0;
+  };
+  std::vector<Rewritten> rewrites;                           ///< how often which was done
+  std::vector<std::shared_ptr<const void>> kept_attributes;  ///< of values that rewrites made
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
   Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
@@ -72,7 +80,7 @@ class Program {
   }
 
  private:
-  friend class Lowering;
+  friend class Building;
   friend class Rewriting;
   std::vector<Id> edges_;
   std::vector<Index> sizes_;  // shapes and strides
