@@ -61,6 +61,9 @@ struct Operation {
   /// and some twice. An op that is not pure (it reads a sensor, prints) runs once for each of its nodes
   /// whenever these are evaluated, in the order in which they were reached.
   bool pure = true;
+  /// The input that the output overwrites (a kernel's, of one output of the same spec): `run` finds its
+  /// elements in the output, and writes those that change.
+  std::size_t in_place = static_cast<std::size_t>(-1);
   /// Its kernels may refuse the values they meet. Nothing is overwritten in place before the last of such.
   bool throws = true;
 

@@ -1,6 +1,7 @@
 #include <gradweave/graph/plan/building.hpp>
 
 #include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/kernels/fused_loop.hpp>
 #include <gradweave/graph/plan/run_elementwise.hpp>
 
 namespace gradweave {
@@ -53,7 +54,9 @@ Id Building::add(const Operation& op, const void* attributes, Dims shape, DType 
   std::optional<View> view;
   if (op.view != nullptr) view = view_of(op, attributes, shape, dtype, inputs[0]);
   if (view ? !view->possible : !op.elementwise && !op.takes_strides) {
-    for (Id& input : inputs) input = contiguous(input);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (i != op.in_place) inputs[i] = contiguous(inputs[i]);
+    }
     if (view) view = view_of(op, attributes, shape, dtype, inputs[0]);
   }
 
@@ -165,6 +168,10 @@ void Building::fold(Value& v) {
     if (one) inputs.back().shape = inputs.back().strides = {};
   }
   if (one) y.shape = {};
+  if (op.in_place < inputs.size()) {
+    gather(inputs[op.in_place], 0, y.size(), y.data);
+    inputs[op.in_place] = y;
+  }
   const std::span<const ArrayView> x(inputs.data(), inputs.size());
   if (op.elementwise) {
     run_elementwise(op, v.attributes, y, x);

@@ -113,11 +113,12 @@ struct Placement {
   struct Place {
     Kind kind = Kind::none;    ///< scratch: only inside its step, never as a whole
     std::size_t offset = 0;    ///< in the arena
-    std::uint32_t output = 0;  ///< which of `outputs`
+    std::uint32_t output = 0;  ///< which of `outputs`: itself, or what overwrites it in the end
   };
   struct Output {
     Id value;                   ///< whose elements somebody keeps: they get storage of their own
     Id donor = no_id;           ///< the input whose storage it can be, if nobody else refers to that
+    bool in_place = false;      ///< an op in place overwrites the donor
     bool after_checks = false;  ///< nothing that is computed with it or later may throw: old values may go
   };
   std::vector<Place> places;  ///< by value
