@@ -11,6 +11,7 @@
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/graph/outputs.hpp>
+#include <gradweave/graph/rewrite.hpp>
 
 namespace gradweave {
 namespace {
@@ -220,6 +221,7 @@ Tensor cast(const Operand& x, DType dtype) {
   return apply(Cast{dtype}, {x});
 }
 
+const Operation& add_operation() { return operation_of<Add>(); }
 const Operation& cast_operation() { return operation_of<Cast>(); }
 const void* cast_to(DType dtype) {
   static constexpr auto all = []<std::size_t... To>(std::index_sequence<To...>) {
@@ -285,6 +287,8 @@ Tensor reshape(const Operand& x, Dims sizes) {
   if (same(tensor.shape(), sizes)) return tensor;
   return apply(Reshape{resolve_sizes(x, sizes)}, {x});
 }
+
+Term reshape(const Term& x, const Shape& shape) { return term_of(Reshape{shape}, {x}); }
 
 Tensor detach(const Tensor& tensor, std::source_location where) {
   return apply<Detach>(Operand(tensor, where));

@@ -22,6 +22,8 @@ Tensor cast(const Operand& x, DType dtype);
 Tensor add(const Operand& a, const Operand& b);
 Tensor add(std::span<const Tensor> terms);
 
+/// The op of `add`.
+const Operation& add_operation();
 /// The op of `cast`, and its attributes, which live as long as the program. A cast to the same dtype is a
 /// copy in row-major order.
 const Operation& cast_operation();
@@ -39,6 +41,8 @@ Tensor sum_to(const Operand& x, const Shape& shape);
 /// A view wherever the layout allows. Throws ShapeError.
 Tensor reshape(const Operand& x, std::initializer_list<Index> sizes);
 Tensor reshape(const Operand& x, Dims sizes);
+/// The same in a rewrite (rewrite.hpp).
+Term reshape(const Term& x, const Shape& shape);
 
 /// Every operation defined here, for tests and files that go through all of them.
 std::vector<const Operation*> algebra_operations();

@@ -31,6 +31,9 @@
 //   whose output is a matrix of independent rows. It computes those that it is asked for, the same bits
 //   whichever they are; threads and fusion come from that. Of y it reads shape and dtype only. A row is the
 //   last axis of y, or row_width(y, x...) elements.
+// - kernel in place: `static constexpr std::size_t in_place = i;` says that the output, of the same spec, is
+//   input i with changes. When forward is called, y has its elements already, and so has the i-th x: in the
+//   memory of the input where nobody needs it any more, else in a copy. It writes what changes.
 // - several outputs: infer returns Specs, one for each output, and forward(Outputs y, const ArrayView& x...)
 //   fills those that have data. `apply_outputs` gives them as tensors of their own.
 //
@@ -199,6 +202,10 @@ bool outer(const void* attributes, const ArrayView& y, std::span<const ArrayView
   return as<Op>(attributes).outer(y, inputs[0], inputs[1]);
 }
 
+inline void require_like(const Spec& y, const Spec& x) {
+  if (y != x) throw ShapeError("the output is not like the input that it overwrites");
+}
+
 template <class Op>
 double flops(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
   if constexpr (requires { &Op::flops; }) {
@@ -322,7 +329,9 @@ constexpr Operation describe() {
       };
     } else {
       table.infer = [](const void* attributes, std::span<const Spec> inputs) {
-        return inferred(as<Op>(attributes), inputs);
+        Spec y = inferred(as<Op>(attributes), inputs);
+        if constexpr (requires { Op::in_place; }) require_like(y, inputs[Op::in_place]);
+        return y;
       };
     }
     if constexpr (OutputsOp<Op>) {
@@ -356,6 +365,10 @@ constexpr Operation describe() {
       add_joining<Op, float>(table);
       add_joining<Op, double>(table);
     }
+    if constexpr (requires { Op::in_place; }) {
+      static_assert(!OutputsOp<Op> && !ViewOp<Op> && !RowKernelOp<Op>, "a kernel of one output is in place");
+      table.in_place = Op::in_place;
+    }
     if constexpr (requires { Op::takes_strides; }) table.takes_strides = Op::takes_strides;
     if constexpr (requires { Op::splat; }) table.splat = Op::splat;
   }
@@ -369,7 +382,7 @@ constexpr Operation describe() {
   }
   if constexpr (requires { &Op::jvp; }) table.jvp = &call_jvp<Op>;
   if constexpr (requires { Op::stops_gradient; }) table.stops_gradient = Op::stops_gradient;
-  if constexpr (requires { &Op::sum_of; }) table.sum_of = &Op::sum_of;
+  if constexpr (requires { Op::rewrites; }) table.rewrites = Op::rewrites;
   if constexpr (requires { Op::samples(); }) table.samples = &collect_samples<Op>;
   return table;
 }

@@ -110,7 +110,7 @@ class Reverse {
       terms.push_back(std::move(others_[k].term));
     terms.push_back(std::move(slot.first));
     std::ranges::reverse(terms);
-    slot.first = sum(terms);
+    slot.first = add(terms);
   }
 
   void add_term_for(Slot& slot, const Tensor& input, Tensor term, std::source_location where) {
@@ -167,17 +167,6 @@ class Reverse {
     const void* attributes = op.attribute_size == 0 ? nullptr : node->attributes();
     const Borrowed y(node);
     return op.vjp(attributes, i, g, std::as_const(*node).inputs(), y.tensor);
-  }
-
-  static Tensor sum(std::span<const Tensor> terms) {
-    const Operation& op = *terms[0].node()->operation;
-    const auto alike = [&](const Tensor& t) {
-      return t.node()->operation == &op && t.node()->input_count > 0;
-    };
-    if (op.sum_of != nullptr && std::ranges::all_of(terms, alike)) {
-      if (Tensor shorter = op.sum_of(terms); !shorter.is_empty()) return shorter;
-    }
-    return gradweave::add(terms);
   }
 
   void renumber() {

@@ -2,6 +2,7 @@
 // (define.hpp) from the op's definition; the graph never asks which op it is.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +22,18 @@ class Body;      // body.hpp
 namespace detail {
 struct RecordType;  // attributes.hpp
 }
+class Term;      // rewrite.hpp
+
+/// A shorter way to compute a value (rewrite.hpp).
+struct Rewrite {
+  enum Values : std::uint8_t {
+    of_op,      ///< values of the op that says so
+    of_readers  ///< values all of whose inputs are the op's, and are read by nobody else
+  };
+  std::string_view name;  ///< as reports show it
+  Values values;
+  Term (*shorter)(const Term& y);  ///< the same value; empty where there is no shorter way
+};
 
 struct Operation {
   std::string_view name;
@@ -50,6 +63,9 @@ struct Operation {
   /// and some twice. An op that is not pure (it reads a sensor, prints) runs once for each of its nodes
   /// whenever these are evaluated, in the order in which they were reached.
   bool pure = true;
+  /// The input that the output overwrites (a kernel's, of one output of the same spec): `run` finds its
+  /// elements in the output, and writes those that change.
+  std::size_t in_place = static_cast<std::size_t>(-1);
   /// Its kernels may refuse the values they meet. Nothing is overwritten in place before the last of such.
   bool throws = true;
 
@@ -101,9 +117,8 @@ struct Operation {
 
   /// Of two inputs: where one is this number everywhere, the result is the other.
   std::optional<double> identity;
-  /// A static function: the sum of at least two results of this op, where there is a shorter way than to add
-  /// them; else empty.
-  Tensor (*sum_of)(std::span<const Tensor> terms) = nullptr;
+  /// Shorter ways to compute its values, or what is read from them: a static array.
+  std::span<const Rewrite> rewrites;
   /// Every element is the same: `forward` computes one.
   bool splat = false;
   /// The kernel reads strided inputs itself; else it gets row-major ones.

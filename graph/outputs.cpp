@@ -42,15 +42,18 @@ Tensor make_output(const Tensor& node, const OutputLayout& layout, std::size_t k
 
 }  // namespace
 
-OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted) {
+std::size_t OutputLayout::bytes_of(const Spec& spec) {
   constexpr std::size_t alignment = 64;
-  OutputLayout layout{std::move(specs), {}, 0};
+  const std::size_t bytes = static_cast<std::size_t>(numel(spec.shape)) * size_of(computed_as(spec.dtype));
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted) {
+  OutputLayout layout{.specs = std::move(specs), .offsets = {}};
   for (std::size_t k = 0; k < layout.specs.size(); ++k) {
     const bool is_wanted = wanted.empty() || wanted[k];
     layout.offsets.push_back(is_wanted ? layout.bytes : OutputLayout::absent);
-    const std::size_t bytes =
-        static_cast<std::size_t>(numel(layout.specs[k].shape)) * size_of(computed_as(layout.specs[k].dtype));
-    if (is_wanted) layout.bytes += (bytes + alignment - 1) / alignment * alignment;
+    if (is_wanted) layout.bytes += OutputLayout::bytes_of(layout.specs[k]);
   }
   return layout;
 }
@@ -63,8 +66,11 @@ std::vector<Spec> output_specs(const Node& node) {
 }
 
 const Operation& output_operation() { return operation_of<Output>(); }
+std::size_t output_number(const void* attributes) {
+  return static_cast<std::size_t>(detail::as<Output>(attributes).number);
+}
 std::size_t output_number(const Node& output) {
-  return static_cast<std::size_t>(detail::as<Output>(const_cast<Node&>(output).attributes()).number);
+  return output_number(const_cast<Node&>(output).attributes());
 }
 
 std::vector<Tensor> outputs_of(const Tensor& node) {

@@ -16,6 +16,8 @@ struct OutputLayout {
   std::vector<Spec> specs;
   std::vector<std::size_t> offsets;  ///< in bytes; `absent` where nobody reads it
   std::size_t bytes = 0;
+  bool is_kept = false;  ///< the buffer is kept as a whole, where all outputs have their places
+  static std::size_t bytes_of(const Spec& spec);  ///< that it takes there
 };
 /// Of those outputs that are `wanted`, or of all if that is empty.
 OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted = {});
@@ -23,6 +25,7 @@ OutputLayout lay_out(std::vector<Spec> specs, const std::vector<bool>& wanted = 
 /// The view that is one output: the first attribute of its op is the number of the output.
 const Operation& output_operation();
 std::size_t output_number(const Node& output);
+std::size_t output_number(const void* attributes);
 /// The outputs of a node that computes several, as nodes of their own.
 std::vector<Tensor> outputs_of(const Tensor& node);
 Tensor output_of(const Tensor& node, std::size_t number);

@@ -448,6 +448,8 @@ bool is_floating_tensor(const Operand& x) {
 
 }  // namespace
 
+// A number beside a tensor is an attribute and no node; which op that makes is decided by the number alone,
+// never by what is behind the tensor: that is left to rewrites.
 Tensor subtract(const Operand& a, const Operand& b) { return apply<Subtract>(a, b); }
 Tensor multiply(const Operand& a, const Operand& b) {
   if (b.tensor() == nullptr && is_floating_tensor(a)) return scale(a, b.number());

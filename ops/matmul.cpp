@@ -10,7 +10,7 @@
 #include <gradweave/graph/kernels/fused_loop.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/memory/storage.hpp>
-#include <gradweave/graph/node.hpp>
+#include <gradweave/graph/rewrite.hpp>
 #include <gradweave/ops/kernels/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -171,22 +171,43 @@ struct MatMul {
     if (i == 0) return transpose_a ? product(b, g, transpose_b, true) : product(g, b, false, !transpose_b);
     return transpose_b ? product(g, a, true, transpose_a) : product(a, g, !transpose_a, false);
   }
+  // Operands that are transposed are read as they lie.
+  static Term of_transposed(const Term& y) {
+    if (!y.is<MatMul>()) return {};
+    MatMul op = *y.as<MatMul>();
+    std::array inputs{y.input(0), y.input(1)};
+    const Term plain_a = untransposed(inputs[0]), plain_b = untransposed(inputs[1]);
+    if (plain_a) op.transpose_a = !op.transpose_a, inputs[0] = plain_a;
+    if (plain_b) op.transpose_b = !op.transpose_b, inputs[1] = plain_b;
+    return plain_a || plain_b ? term_of(op, inputs) : Term();
+  }
+  // (a b)' = b' a'
+  static Term transposed(const Term& y) {
+    const Term product = untransposed(y);
+    if (!product || !product.is<MatMul>()) return {};
+    const MatMul& op = *product.as<MatMul>();
+    return term_of(MatMul{!op.transpose_b, !op.transpose_a}, {product.input(1), product.input(0)});
+  }
   // The gradient of a weight that serves at every step of a sequence: a' b + c' d = (a; c)' (b; d), one long
   // product instead of many sums, where the products are larger than what they are made of.
-  static Tensor sum_of(std::span<const Tensor> terms) {
-    std::vector<Tensor> left, right;
-    for (const Tensor& term : terms) {
-      const auto& op = *static_cast<const MatMul*>(term.node()->attributes());
-      const std::span<const Tensor> inputs = std::as_const(*term.node()).inputs();
-      if (!op.transpose_a || op.transpose_b || inputs[0].rank() != 2 || inputs[1].rank() != 2) return {};
-      if (inputs[0].numel() + inputs[1].numel() > term.numel()) return {};
-      left.push_back(inputs[0]);
-      right.push_back(inputs[1]);
+  static Term long_product(const Term& y) {
+    if (y.operation() != &add_operation() || !y.input(0).is<MatMul>()) return {};
+    std::vector<Term> left, right;
+    left.reserve(y.input_count()), right.reserve(y.input_count());
+    for (std::size_t i = y.input_count();
+         i-- > 0;) {  // in the order of the sequence, as its gradient is joined
+      const Term term = y.input(i);
+      const MatMul& op = *term.as<MatMul>();
+      const Shape a = term.input(0).shape(), b = term.input(1).shape(), all = y.shape();
+      if (!op.transpose_a || op.transpose_b || a.rank() != 2 || b.rank() != 2) return {};
+      if (!same(term.shape(), all) || numel(a) + numel(b) > numel(all)) return {};
+      left.push_back(term.input(0)), right.push_back(term.input(1));
     }
-    std::ranges::reverse(left);  // in the order of the sequence, as its gradient is joined
-    std::ranges::reverse(right);
-    return product(concat(left), concat(right), true, false);
+    return term_of(MatMul{true, false}, {concat(left, -2), concat(right, -2)});
   }
+  static constexpr std::array rewrites{Rewrite{"matmul of transposed", Rewrite::of_op, of_transposed},
+                                       Rewrite{"matmul transposed", Rewrite::of_readers, transposed},
+                                       Rewrite{"one long matmul", Rewrite::of_readers, long_product}};
   static SamplesOf<MatMul> samples() {
     return {{{false, false}, {uniform(-2, 2, {2, 3}), uniform(-2, 2, {3, 4})}},
             {{true, false}, {uniform(-2, 2, {3, 2}), uniform(-2, 2, {3, 4})}},
@@ -198,13 +219,6 @@ struct MatMul {
 
 Tensor product(const Operand& a, const Operand& b, bool transpose_a, bool transpose_b) {
   return apply(MatMul{transpose_a, transpose_b}, {a, b});
-}
-
-// What was transposed, if `x` only swaps the last two axes of it.
-Tensor absorb_transpose(const Tensor& x, bool& transposed) {
-  const Tensor plain = untransposed(x);
-  transposed = !plain.is_empty();
-  return transposed ? plain : x;
 }
 
 }  // namespace
@@ -224,9 +238,7 @@ Tensor matmul(const Operand& left, const Operand& right) {
     sizes.back() = b.size(1);
     return reshape(matmul(Operand(reshape(a, {-1, shape[ra - 1]}), at), right), Dims(sizes));
   }
-  bool transpose_a = false, transpose_b = false;
-  const Tensor plain_a = absorb_transpose(a, transpose_a), plain_b = absorb_transpose(b, transpose_b);
-  return product(Operand(plain_a, at), Operand(plain_b, at), transpose_a, transpose_b);
+  return product(left, right, false, false);
 }
 
 Tensor linear(const Operand& x, const Operand& weight) {

@@ -9,7 +9,7 @@
 #include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/memory/storage.hpp>
-#include <gradweave/graph/node.hpp>
+#include <gradweave/graph/rewrite.hpp>
 
 namespace gradweave {
 namespace {
@@ -116,7 +116,8 @@ struct SliceVjp {
   Tensor vjp(const Tensor& h, const Tensor& g, const Tensor&) const {
     return gradweave::apply(Slice{axis, start, g.size(axis), step}, {h});
   }
-  static Tensor sum_of(std::span<const Tensor> terms);
+  static Term joined(const Term& y);
+  static constexpr std::array rewrites{Rewrite{"slices joined", Rewrite::of_readers, joined}};
   static SamplesOf<SliceVjp> samples() {
     return {{{-1, 1, 1, 5}, {uniform(-2, 2)}}, {{-2, 1, 2, 4}, {uniform(-2, 2)}}};
   }
@@ -179,43 +180,36 @@ struct Concat {
   }
 };
 
-// Slices that share out a tensor, such as the gates of an LSTM: their cotangents only need joining.
-Tensor SliceVjp::sum_of(std::span<const Tensor> terms) {
-  const auto of = [](const Tensor& t) -> const SliceVjp& {
-    return *static_cast<const SliceVjp*>(t.node()->attributes());
-  };
-  std::vector<Tensor> pieces(terms.begin(), terms.end());
-  std::ranges::stable_sort(pieces, {}, [&](const Tensor& t) { return of(t).start; });
-  const SliceVjp& first = of(pieces[0]);
+// The sum of the cotangents of slices that share out a tensor, such as the gates of an LSTM: they only need
+// joining.
+Term SliceVjp::joined(const Term& y) {
+  if (y.operation() != &add_operation() || !y.input(0).is<SliceVjp>()) return {};
+  std::vector<Term> pieces;
+  pieces.reserve(y.input_count());
+  for (std::size_t i = 0; i < y.input_count(); ++i) pieces.push_back(y.input(i));
+  std::ranges::stable_sort(pieces, {}, [](const Term& t) { return t.as<SliceVjp>()->start; });
+  const SliceVjp& first = *pieces[0].as<SliceVjp>();
+  const Shape shape = y.shape();
   Index end = 0;
-  for (Tensor& piece : pieces) {
-    const SliceVjp& op = of(piece);
-    if (op.axis != first.axis || op.step != 1 || op.start != end || !same(piece.shape(), terms[0].shape()) ||
-        piece.dtype() != terms[0].dtype()) {
-      return {};
-    }
-    piece = Tensor(piece.node()->inputs()[0]);
-    end += piece.size(first.axis);
+  for (Term& piece : pieces) {
+    const SliceVjp& op = *piece.as<SliceVjp>();
+    if (op.axis != first.axis || op.step != 1 || op.start != end || !same(piece.shape(), shape)) return {};
+    piece = piece.input(0);
+    end += piece.shape()[normalize_axis(first.axis, shape.rank())];
   }
   if (end != first.size) return {};
-  const Shape piece = pieces[0].shape();
-  if (-first.axis != static_cast<Index>(piece.rank()) || piece.rank() < 3) return concat(pieces, first.axis);
+  if (-first.axis != static_cast<Index>(shape.rank()) || shape.rank() < 3) return concat(pieces, first.axis);
   // The steps of a sequence: joined as the rows they are, as a matmul joins them.
-  std::vector<Index> rows(piece.begin() + 1, piece.end()), steps(piece.begin(), piece.end());
-  rows[0] = -1, steps[0] = first.size;
-  for (Tensor& p : pieces) p = reshape(p, Dims(rows));
-  return reshape(concat(pieces), Dims(steps));
+  for (Term& piece : pieces) {
+    const Shape steps = piece.shape();
+    Shape rows{steps[0] * steps[1]};
+    for (const Index size : Dims(steps).subspan(2)) rows.push_back(size);
+    piece = reshape(piece, rows);
+  }
+  return reshape(concat(pieces, 1 - static_cast<Index>(shape.rank())), shape);
 }
 
-Tensor reordered(const Operand& x, const AxisOrder& order) {
-  Node* node = x.tensor()->node();
-  // Undoing a permutation gives back what was permuted.
-  if (node->operation == &operation_of<Permute>() && node->input_count == 1 &&
-      static_cast<const Permute*>(node->attributes())->axes.inverse() == order) {
-    return node->inputs()[0];
-  }
-  return apply(Permute{order}, {x});
-}
+Tensor reordered(const Operand& x, const AxisOrder& order) { return apply(Permute{order}, {x}); }
 
 Tensor drop_axis(const Operand& x, std::size_t axis) {
   const Shape shape = x.tensor()->shape();
@@ -234,11 +228,10 @@ Tensor transpose(const Operand& x, Index axis0, Index axis1) {
   return reordered(x, AxisOrder::from_front(Dims(axes.data(), rank)));
 }
 
-Tensor untransposed(const Tensor& x) {
-  Node& node = *x.node();
-  if (node.operation != &operation_of<Permute>() || node.input_count != 1) return {};
+Term untransposed(const Term& x) {
   constexpr AxisOrder last_two{{-1, -2}, 2};
-  return static_cast<const Permute*>(node.attributes())->axes == last_two ? node.inputs()[0] : Tensor();
+  const auto* op = x.as<Permute>();
+  return op != nullptr && op->axes == last_two ? x.input(0) : Term();
 }
 
 Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
@@ -308,6 +301,8 @@ Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location wh
 Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
   return concat(std::span(parts.begin(), parts.size()), axis, where);
 }
+
+Term concat(std::span<const Term> parts, Index axis) { return term_of(Concat{axis}, parts); }
 
 Tensor stack(std::span<const Tensor> parts, Index axis, std::source_location where) {
   if (parts.empty()) throw ShapeError(situated("stack", {}, "there are no parts"));

@@ -9,9 +9,9 @@ namespace gradweave {
 
 /// Swaps two axes, by default the last two.
 Tensor transpose(const Operand& x, Index axis0 = -2, Index axis1 = -1);
-/// What `x` is the transpose of, when it swaps the last two axes of a tensor and nothing else; empty
-/// otherwise.
-Tensor untransposed(const Tensor& x);
+/// In a rewrite (rewrite.hpp): what `x` is the transpose of, when it swaps the last two axes and nothing
+/// else; empty otherwise.
+Term untransposed(const Term& x);
 /// Axis i of the result is axis `axes[i]` of x. Throws ShapeError unless `axes` is a permutation.
 Tensor permute(const Operand& x, std::initializer_list<Index> axes);
 /// Elements start, start + step, ... before stop along one axis; negative positions count from the end and
@@ -28,6 +28,7 @@ Tensor squeeze(const Operand& x);
 /// Joins tensors along an axis; their other sizes must agree.
 Tensor concat(std::span<const Tensor> parts, Index axis = 0,
               std::source_location where = std::source_location::current());
+Term concat(std::span<const Term> parts, Index axis);  ///< in a rewrite
 Tensor concat(std::initializer_list<Tensor> parts, Index axis = 0,
               std::source_location where = std::source_location::current());
 /// Joins tensors of one shape along a new axis.

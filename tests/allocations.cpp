@@ -16,6 +16,7 @@
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
+#include "set_row.hpp"
 
 namespace {
 
@@ -131,6 +132,26 @@ TEST_CASE("a compiled step with branches allocates nothing", "[allocations]") {
   const Tensor x = numbers({16, 30}), y = -x;
   eval(y);
   CHECK(allocations_of([&] { step(x), step(y); }) == 0);
+}
+
+TEST_CASE("a row that is set in place costs no memory but its own", "[allocations]") {
+  const Tensor v = numbers({1000}), i = constant(std::vector<Index>{7});
+  Tensor x = numbers({1000, 1000});
+  const auto set = [&] {
+    x = set_row(x, i, v);
+    eval(x);
+  };
+  set();
+  const auto* place = x.node()->data;
+  release_cached_memory();
+  const std::size_t before = taken();
+  CHECK(allocations_of(set) <= 10);
+  CHECK(taken() <= before + 4);  // no second table
+  CHECK(x.node()->data == place);
+
+  auto append =
+      compile([](const Tensor& to, const Tensor& at, const Tensor& row) { return set_row(to, at, row); });
+  CHECK(allocations_of([&] { static_cast<void>(append(x, i, v)); }) == 0);  // a copy, in recycled memory
 }
 
 // Nodes are recycled; what remains is a few lists of sizes.

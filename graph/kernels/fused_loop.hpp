@@ -12,7 +12,7 @@
 
 namespace gradweave {
 
-/// Elements `first` to `first + count` (in row-major order of its shape) of a strided array, copied to `to`.
+/// Elements `first` to `first + count` (in row-major order of its shape) of an array, copied to `to`.
 void gather(const ArrayView& from, Index first, Index count, void* to);
 
 /// Elementwise ops over the same number of elements, to be run one after the other over each block.

@@ -63,6 +63,8 @@ class Placing {
   Placement run() {
     find_uses();
     result_.checked_from = find_last_check();
+    begun_.resize(result_.outputs.size());
+    find_homes();
     for (std::uint32_t s = 0; s < steps_.size(); ++s) {
       note_reads(s);
       if (steps_[s].lead != no_id) place(s, steps_[s].lead, 0);
@@ -142,6 +144,30 @@ class Placing {
     }
   }
 
+  // What an output overwrites in the end is computed where the output is.
+  void find_homes() {
+    if (!passes_.reuse) return;
+    for (auto s = static_cast<std::uint32_t>(steps_.size()); s-- > 0;) {
+      const Id id = steps_[s].lead;
+      if (id == no_id || result_.places[id].kind != Placement::Kind::output) continue;
+      const Id b = overwritten(s, id);
+      if (b != no_id && program_.is_computed(b) && result_.places[b].kind != Placement::Kind::output)
+        result_.places[b] = result_.places[id];
+    }
+  }
+
+  // The buffer that an op in place may take over, since nobody else reads it then or later.
+  Id overwritten(std::uint32_t s, Id id) const {
+    const Value& v = program_.values[id];
+    const std::span<const Id> inputs = program_.inputs_of(v);
+    if (v.operation->in_place >= inputs.size()) return no_id;
+    const Value& x = program_.values[inputs[v.operation->in_place]];
+    const auto readers =
+        std::ranges::count(inputs, x.buffer, [&](Id input) { return program_.values[input].buffer; });
+    const Use& use = uses_[x.buffer];
+    return readers == 1 && use.last == s && !use.given && program_.is_whole(x) ? x.buffer : no_id;
+  }
+
   void note_reads(std::uint32_t s) {
     reads_.clear();
     const Index count =
@@ -161,11 +187,13 @@ class Placing {
 
   void place(std::uint32_t s, Id id, std::uint32_t member) {
     auto& at = result_.places[id];
-    const bool in_place = passes_.reuse && program_.values[id].operation->elementwise;
     if (at.kind == Placement::Kind::output) {
       auto& output = result_.outputs[at.output];
+      if (begun_[at.output]) return;  // by what it overwrites
+      begun_[at.output] = true;
       output.after_checks = s >= result_.checked_from;
-      if (in_place && output.after_checks) output.donor = donor(s, id, member);
+      if (passes_.reuse && output.after_checks) output.donor = donor(s, id, member);
+      output.in_place = output.donor != no_id && !program_.values[id].operation->elementwise;
       return;
     }
     if (!uses_[id].outside) {
@@ -173,7 +201,7 @@ class Placing {
       return;
     }
     at.kind = Placement::Kind::arena;
-    const Id old = in_place ? dying(s, id, member) : no_id;
+    const Id old = passes_.reuse ? dying(s, id, member) : no_id;
     at.offset =
         old != no_id ? result_.places[old].offset : arena_.take(program_.bytes_of(program_.values[id]));
     if (old != no_id) uses_[old].given = true;
@@ -186,29 +214,37 @@ class Placing {
     return use.last == s && use.seen == s && use.member <= member && use.one_by_one && !use.given &&
            program_.bytes_of(program_.values[old]) == program_.bytes_of(program_.values[id]);
   }
-  Id dying(std::uint32_t s, Id id, std::uint32_t member) const {
-    for (const Id input : program_.inputs_of(program_.values[id])) {
+  // The buffer that `id` is written over, of those for which `fits` holds.
+  template <class Fits>
+  Id overwritten(std::uint32_t s, Id id, std::uint32_t member, const Fits& fits) const {
+    const Value& v = program_.values[id];
+    if (!v.operation->elementwise) {
+      const Id b = overwritten(s, id);
+      return b != no_id && fits(b) ? b : no_id;
+    }
+    for (const Id input : program_.inputs_of(v)) {
       const Id b = program_.values[input].buffer;
-      if (result_.places[b].kind == Placement::Kind::arena && can_become(s, b, id, member)) return b;
+      if (fits(b) && can_become(s, b, id, member)) return b;
     }
     return no_id;
   }
+  Id dying(std::uint32_t s, Id id, std::uint32_t member) const {
+    return overwritten(s, id, member, [&](Id b) { return result_.places[b].kind == Placement::Kind::arena; });
+  }
   Id donor(std::uint32_t s, Id id, std::uint32_t member) {
-    for (const Id b : program_.inputs_of(program_.values[id])) {
-      if (b >= program_.input_count || !Program::row_major(program_.values[b]) ||
-          !can_become(s, b, id, member))
-        continue;
-      uses_[b].given = true;
-      return b;
-    }
-    return no_id;
+    const Id found = overwritten(s, id, member, [&](Id b) {
+      return b < program_.input_count && Program::row_major(program_.values[b]);
+    });
+    if (found != no_id) uses_[found].given = true;
+    return found;
   }
 
   const Program& program_;
   std::span<const Step> steps_;
   const Passes& passes_;
-  std::vector<Use> uses_;  // by buffer
-  std::vector<Id> reads_;  // the buffers that the step at hand reads
+  std::vector<Use> uses_;    // by buffer
+  std::vector<Id> reads_;    // the buffers that the step at hand reads
+  std::vector<bool> begun_;  // by output: whether something has been computed there
   Arena arena_;
   Placement result_;
 };

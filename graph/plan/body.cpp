@@ -116,11 +116,8 @@ class Body::Kernel {
   // Most results are there already.
   static void copy(const Node& result, const ArrayView& y) {
     if (result.data == y.data) return;
-    if (result.strided) {
-      gather({result.data, result.dtype, result.shape(), result.strides()}, 0, y.size(), y.data);
-    } else {
-      std::copy_n(result.data, y.size() * static_cast<Index>(size_of(y.dtype)), y.as<std::byte>());
-    }
+    const Dims strides = result.strided ? result.strides() : Dims();
+    gather({result.data, result.dtype, result.shape(), strides}, 0, y.size(), y.data);
   }
 
   std::vector<bool> wanted_;

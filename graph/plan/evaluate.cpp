@@ -64,9 +64,12 @@ void run(Planner& planner, History history) {
   std::shared_ptr<Plan> plan = usual ? planner.plans.find(pending) : nullptr;
   if (!plan) plan = planner.plans.make(pending, usual ? Keep::yes : Keep::no);
 
+  // What nobody can look at or compute again may be overwritten.
+  const bool lets_go = history == History::release ||
+                       (plan->overwrites() && std::ranges::none_of(pending.nodes, &Node::tracked));
   try {
-    plan->run(pending.inputs, history == History::release ? std::span<const std::uint32_t>(pending.uses)
-                                                          : std::span<const std::uint32_t>());
+    plan->run(pending.inputs,
+              lets_go ? std::span<const std::uint32_t>(pending.uses) : std::span<const std::uint32_t>());
   } catch (const Error&) {
     const Value* at = plan->running();
     if (at == nullptr || at->node == no_id) throw;

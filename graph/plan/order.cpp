@@ -19,6 +19,12 @@ std::vector<bool> backward_values(const Program& program) {
   return in_backward;
 }
 
+namespace {
+
+bool may_overwrite(const Operation& op) { return op.elementwise || op.in_place != Operation().in_place; }
+
+}  // namespace
+
 // Orders the live values so that the reverse pass frees forward values early: a value of the reverse pass
 // that reads only late values of the forward pass comes before a value that reads earlier ones; and of a
 // value's inputs the input with the longest path behind it comes first. An output that may be written over an
@@ -51,7 +57,7 @@ Program order(Program program, const Passes& passes) {
   const auto needs = [&](Id id) {
     Ids all = needs_of(program, id);
     if (effect_before[id] != no_id) all.push_back(effect_before[id]);
-    if (is_output[id] && program.is_computed(id) && program.values[id].operation->elementwise) {
+    if (is_output[id] && program.is_computed(id) && may_overwrite(*program.values[id].operation)) {
       for (const Id input : program.inputs_of(program.values[id])) {
         if (input >= program.input_count) continue;
         if (program.bytes_of(program.values[input]) != program.bytes_of(program.values[id])) continue;

@@ -232,9 +232,19 @@ std::uint64_t* PendingGraph::describe_input(const Node& node, std::uint64_t* wor
   return word;
 }
 
-void GraphKey::Delete::operator()(void* attributes) const noexcept {
+void DeleteAttributes::operator()(void* attributes) const noexcept {
   if (operation->destroy != nullptr) operation->destroy(attributes);
   ::operator delete(attributes);
+}
+
+OwnAttributes copy_attributes(const Operation& op, const void* attributes) {
+  if (op.attribute_size == 0) return {nullptr, {&op}};
+  struct Free {
+    void operator()(void* memory) const noexcept { ::operator delete(memory); }
+  };
+  std::unique_ptr<void, Free> memory(::operator new(op.attribute_size));
+  op.copy(attributes, memory.get());
+  return {memory.release(), {&op}};
 }
 
 GraphKey::GraphKey(const PendingGraph& pending)
@@ -242,17 +252,8 @@ GraphKey::GraphKey(const PendingGraph& pending)
   attributes_.reserve(pending.nodes.size());
   for (Node* node : pending.nodes) {
     const Operation& op = *node->operation;
-    if (op.attribute_size == 0) {
-      attributes_.emplace_back(nullptr, Delete{&op});
-      continue;
-    }
-    described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
-    struct Free {
-      void operator()(void* memory) const noexcept { ::operator delete(memory); }
-    };
-    std::unique_ptr<void, Free> memory(::operator new(op.attribute_size));
-    op.copy(node->attributes(), memory.get());
-    attributes_.emplace_back(memory.release(), Delete{&op});
+    if (op.attribute_size != 0) described_.push_back(static_cast<std::uint32_t>(attributes_.size()));
+    attributes_.push_back(copy_attributes(op, op.attribute_size == 0 ? nullptr : node->attributes()));
   }
 }
 

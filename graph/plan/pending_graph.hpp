@@ -76,6 +76,14 @@ class PendingGraph {
   std::vector<std::uint32_t> numbers_;  // of the inputs, by the hash of their addresses; `none` where free
 };
 
+/// Attributes of an op in memory of their own.
+struct DeleteAttributes {
+  const Operation* operation;
+  void operator()(void* attributes) const noexcept;
+};
+using OwnAttributes = std::unique_ptr<void, DeleteAttributes>;
+OwnAttributes copy_attributes(const Operation& op, const void* attributes);
+
 /// What a pending graph is recognised by: its key, its edges and the attributes of its ops, in memory of its
 /// own.
 class GraphKey {
@@ -103,14 +111,10 @@ class GraphKey {
 
  private:
   bool same_attributes(std::size_t k, const GraphKey& other) const;
-  struct Delete {
-    const Operation* operation;
-    void operator()(void* attributes) const noexcept;
-  };
   std::vector<std::uint64_t> key_;
   std::vector<std::uint32_t> edges_;
   std::uint64_t hash_;
-  std::vector<std::unique_ptr<void, Delete>> attributes_;
+  std::vector<OwnAttributes> attributes_;
   std::vector<std::uint32_t> described_;  // the nodes that have some
 };
 

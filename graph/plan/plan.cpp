@@ -171,7 +171,13 @@ class Plan::Machine {
     }
     for (std::size_t i = 0; i < e.inputs.size(); ++i) {
       const Value& x = value(program_.inputs_of(v)[i]);
-      uses_.push_back({x.buffer, x.offset, &e.inputs[i].data});
+      void** pointer = &e.inputs[i].data;
+      if (i == v.operation->in_place) {
+        pointer = &e.overwritten.emplace(e.inputs[i]).data;
+        e.inputs[i] = e.output;
+        uses_.push_back({id, 0, &e.inputs[i].data});
+      }
+      uses_.push_back({x.buffer, x.offset, pointer});
     }
     e.to_panel = is_scratch(id);
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
@@ -310,6 +316,10 @@ class Plan::Machine {
   }
 
   void connect() {
+    for (Use& use : uses_) {  // what an output overwrites is where the output is
+      const Placement::Place& at = placement_.places[use.buffer];
+      if (at.kind == Placement::Kind::output) use.buffer = placement_.outputs[at.output].value;
+    }
     std::ranges::stable_sort(uses_, {}, &Use::buffer);
     slots_.reserve(uses_.size());
     for (const Use& use : uses_) {

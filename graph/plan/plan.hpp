@@ -1,6 +1,7 @@
 // Plan: a program with everything decided, ready to run again and again with other data. Belongs to one
 // thread at a time.
 #pragma once
+#include <algorithm>
 #include <memory>
 
 #include <gradweave/graph/plan/program.hpp>
@@ -61,6 +62,9 @@ class Plan {
   std::uint32_t storage_of(std::size_t i) const;
   /// Whether output `i` is all that lies there, in row-major order.
   bool is_whole(std::size_t i) const { return program_.is_whole(program_.values[program_.outputs[i]]); }
+
+  /// Whether an op in place may overwrite an input of the plan.
+  bool overwrites() const { return std::ranges::any_of(placement_.outputs, &Placement::Output::in_place); }
 
   /// What an observer keeps with the plan.
   std::shared_ptr<const void>& note() const { return note_; }

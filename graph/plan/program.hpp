@@ -4,6 +4,8 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 #include <gradweave/graph/memory/storage.hpp>
@@ -48,6 +50,12 @@ class Program {
   std::size_t input_count = 0;
   std::size_t node_count = 0;        ///< of the pending graph
   std::size_t constants_folded = 0;  ///< values that were computed while planning
+  struct Rewritten {
+    std::string_view name;
+    std::size_t count = 0;
+  };
+  std::vector<Rewritten> rewrites;                           ///< how often which was done
+  std::vector<std::shared_ptr<const void>> kept_attributes;  ///< of values that rewrites made
 
   std::span<const Id> inputs_of(const Value& v) const { return {edges_.data() + v.first_edge, v.edge_count}; }
   Dims shape_of(const Value& v) const { return {sizes_.data() + v.first_size, v.rank}; }
@@ -72,7 +80,7 @@ class Program {
   }
 
  private:
-  friend class Lowering;
+  friend class Building;
   friend class Rewriting;
   std::vector<Id> edges_;
   std::vector<Index> sizes_;  // shapes and strides
@@ -105,11 +113,12 @@ struct Placement {
   struct Place {
     Kind kind = Kind::none;    ///< scratch: only inside its step, never as a whole
     std::size_t offset = 0;    ///< in the arena
-    std::uint32_t output = 0;  ///< which of `outputs`
+    std::uint32_t output = 0;  ///< which of `outputs`: itself, or what overwrites it in the end
   };
   struct Output {
     Id value;                   ///< whose elements somebody keeps: they get storage of their own
     Id donor = no_id;           ///< the input whose storage it can be, if nobody else refers to that
+    bool in_place = false;      ///< an op in place overwrites the donor
     bool after_checks = false;  ///< nothing that is computed with it or later may throw: old values may go
   };
   std::vector<Place> places;  ///< by value

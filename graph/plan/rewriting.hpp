@@ -14,6 +14,8 @@ class Rewriting {
     to_.input_count = from.input_count;
     to_.node_count = from.node_count;
     to_.constants_folded = from.constants_folded;
+    to_.rewrites = from.rewrites;
+    to_.kept_attributes = from.kept_attributes;
     to_.sizes_ = from.sizes_;
     to_.layouts = from.layouts;
     for (Id id = 0; id < from.input_count; ++id) {

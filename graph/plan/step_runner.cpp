@@ -47,7 +47,10 @@ void StepRunner::share_out(Index length, Index piece, const F& f) {
 
 void StepRunner::run(std::byte* scratch) {
   if (lead != nullptr && lead->run_outputs != nullptr) return lead->run_outputs(attributes, outputs, inputs);
-  if (lead != nullptr && lead->run_rows == nullptr) return lead->run(attributes, output, inputs);
+  if (lead != nullptr && lead->run_rows == nullptr) {
+    if (overwritten && overwritten->data != output.data) gather(*overwritten, 0, output.size(), output.data);
+    return lead->run(attributes, output, inputs);
+  }
   if (joining != nullptr) return run_joined(scratch);
   const Index length = lead != nullptr ? rows : count, sharing = threads();
   if (sharing > 1 && column_tile > 0) {

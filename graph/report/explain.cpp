@@ -32,6 +32,8 @@ class Explaining {
     for (const Placement::Output& output : placement_.outputs) report_.output_bytes += bytes_of(output.value);
     report_.nodes = program_.node_count;
     report_.constants_folded = program_.constants_folded;
+    for (const Program::Rewritten& r : program_.rewrites)
+      report_.rewrites.push_back({std::string(r.name), r.count});
     return std::move(report_);
   }
 
@@ -186,6 +188,9 @@ std::string to_string(const PlanReport& report) {
       "{} nodes: {} values in {} steps, {} constants folded; {:.3g} flops, arena {}, outputs {}\n",
       report.nodes, report.values, report.steps.size(), report.constants_folded, report.flops(),
       print_bytes(report.arena_bytes), print_bytes(report.output_bytes));
+  for (const PlanReport::Rewrites& r : report.rewrites)
+    text += fmt::format("{}{} ({})", &r == report.rewrites.data() ? "rewritten: " : ", ", r.name, r.count);
+  if (!report.rewrites.empty()) text += '\n';
   if (report.computed_again != 0) {
     text += fmt::format("{} values computed again to save memory: {:.3g} flops\n", report.computed_again,
                         report.flops_again);

@@ -48,8 +48,14 @@ struct PlanReport {
   std::size_t nodes = 0;             ///< of the graph that are still to be computed
   std::size_t values = 0;            ///< that are computed by the steps, after simplification
   std::size_t constants_folded = 0;  ///< values that were computed while planning, once and for all
-  std::size_t computed_again = 0;    ///< of `values`, those of a MemoryBudget or a checkpoint
-  double flops_again = 0;            ///< of those
+  /// What simplification did, by the names of the rewrites: `equal value`, `one long matmul`.
+  struct Rewrites {
+    std::string name;
+    std::size_t count = 0;
+  };
+  std::vector<Rewrites> rewrites;
+  std::size_t computed_again = 0;  ///< of `values`, those of a MemoryBudget or a checkpoint
+  double flops_again = 0;          ///< of those
 
   double flops() const;
 };

@@ -160,6 +160,43 @@ TEST_CASE("an output that nobody reads takes no memory and is not computed", "[o
   CHECK(one < 90'000);
 }
 
+TEST_CASE("equal nodes with several outputs are computed once, with what any of them wants", "[outputs]") {
+  const Tensor x = constant({{3, 1, 2}, {0, -1, 5}});
+  const auto sort = [&] { return apply_outputs<2>(Sorted{}, {x}); };
+  const auto times = [](const PlanReport& report) {
+    std::ptrdiff_t all = 0;
+    for (const PlanReport::Step& step : report.steps)
+      all += std::ranges::count(step.ops, "sorted", &PlanReport::Op::name);
+    return all;
+  };
+  const Doubles sorted{1, 2, 3, -1, 0, 5}, from{1, 2, 0, 1, 0, 2};
+  SECTION("each wants another output") {
+    const Tensor values = sort()[0] + 0, places = sort()[1] + 0, again = sort()[0] * 2;
+    CHECK(times(explain_plan(values, places, again)) == 1);
+    eval(values, places, again);
+    check_values(values, sorted);
+    check_values(places, from);
+    check_values(again, {2, 4, 6, -2, 0, 10});
+  }
+  SECTION("one of them is held, with all of its outputs") {
+    const auto held = sort();
+    const Tensor values = sort()[0] + 0;
+    CHECK(times(explain_plan(held[1], values)) == 1);
+    CHECK(times(explain_plan(values, held[1])) == 2);  // the first has no room for all
+    eval(values, held[1]);
+    check_values(values, sorted);
+    check_values(held[0], sorted);
+    check_values(held[1], from);
+  }
+  SECTION("not what differs in an attribute") {
+    const auto pieces = [](Index count) {
+      return apply_outputs(Pieces{count}, {constant({1, 2, 3, 4, 5, 6})});
+    };
+    const Tensor y = pieces(3)[0] + slice(pieces(2)[1], 0, 0, 2);
+    check_values(y, {5, 7});
+  }
+}
+
 TEST_CASE("several outputs compiled, checkpointed, without passes, in a step, in a picture", "[outputs]") {
   const auto f = [](const Tensor& x) {
     const auto [s, c] = sin_cos(x * 1.5);
