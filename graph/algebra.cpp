@@ -42,6 +42,8 @@ struct Cast {
   static constexpr DTypes dtypes = any_dtype;
   static const std::array<BlockKernel, dtype_count> kernels;
   static constexpr const BlockKernel* blocks = kernels.data();
+  static const std::array<Operation::TermOf, dtype_count> terms;
+  static constexpr const Operation::TermOf* formulas = terms.data();
   Spec infer(const Spec& x) const { return {x.shape, dtype}; }
   static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) { return cast(g, x.dtype()); }
   static SamplesOf<Cast> samples() { return {{{.dtype = DType::float64}, {uniform(-3, 3)}}}; }
@@ -57,12 +59,20 @@ constexpr std::array<BlockKernel, dtype_count> Cast::kernels =
                       DType::bool_, cost}...};
     }(std::make_index_sequence<dtype_count>());
 
+constexpr std::array<Operation::TermOf, dtype_count> Cast::terms = [] {
+  std::array<Operation::TermOf, dtype_count> all;
+  all.fill([](const void* attributes, FormulaBuilder& b, std::span<const TermId> inputs) {
+    return b.apply(ElementFunction::cast, static_cast<const Cast*>(attributes)->dtype, {inputs[0]});
+  });
+  return all;
+}();
+
 // The sign bit of whole numbers flipped: makes of the bits of uint64 an int64 in the same order, and back.
 struct FlipSign {
   static constexpr std::string_view name = "flip_sign";
   static constexpr DTypes dtypes = only(DType::int64);
   static auto forward(const auto& x) noexcept {
-    return x.unaryExpr([](Index v) { return v ^ std::numeric_limits<Index>::min(); });
+    return x.binaryExpr(filled(x, std::numeric_limits<Index>::min()), detail::BitwiseXor());
   }
   static Samples samples() { return {{integers(-3, 3)}}; }
 };
@@ -71,21 +81,8 @@ struct Add {
   static constexpr std::string_view name = "add";
   static constexpr double identity = -0.0;  // 0 would make a negative zero positive
   static constexpr DTypes dtypes = any_dtype;
-  template <class T>
-  static void run(std::span<const void* const> inputs, T* output, Index count) noexcept {
-    Index first = 0;
-    for (; first + detail::piece <= count; first += detail::piece) {
-      detail::Piece<T> sum = detail::whole_piece<T>(inputs[0], first);
-      for (const void* input : inputs.subspan(1)) sum += detail::whole_piece<T>(input, first);
-      Eigen::Map<detail::Piece<T>>(output + first) = sum;
-    }
-    for (; first < count; ++first) {
-      T sum = static_cast<const T*>(inputs[0])[first];
-      for (const void* input : inputs.subspan(1))
-        sum = static_cast<T>(sum + static_cast<const T*>(input)[first]);
-      output[first] = sum;
-    }
-  }
+  static constexpr bool folds = true;
+  static auto forward(const auto& a, const auto& b) noexcept { return a + b; }
   static Tensor vjp(std::size_t, const Tensor& g, std::span<const Tensor>, const Tensor&) { return g; }
   static Samples samples() {
     return {{uniform(-2, 2), uniform(-2, 2, {3})}, {uniform(-2, 2), uniform(-2, 2), uniform(-2, 2, {2, 1})}};

@@ -21,7 +21,8 @@
 //
 // - elementwise: forward(x...), an array expression of pieces of sixteen elements. The inputs broadcast. A
 //   member `fixed` gives inputs (such as a condition) a dtype of their own, `scalar_inputs` says how many of
-//   the last ones are always single elements (such as a learning rate), which then stay in a register.
+//   the last ones are always single elements (such as a learning rate), which then stay in a register;
+//   `folds = true` that forward(a, b) takes any number of inputs, from the left.
 // - view: infer(Spec) and view(const ArrayView& x, ArrayView& y, std::span<Index> strides) moves no data.
 //   It may advance y.data and must fill the strides; false means "not without a copy", and x comes again
 //   row-major.
@@ -58,6 +59,12 @@
 // its inputs and 1 MiB, workspace(y, x...) says how many bytes that is. `pure = false` says that the op has
 // effects (Operation::pure).
 //
+// Formulas. What an elementwise forward computes can be read (formula_of.hpp): as C, LaTeX, a range. It is
+// written with Eigen's array functions and those of formula/vocabulary.hpp (select, larger, smaller,
+// multiply_add). A lambda, a loop or an array computed beforehand runs as well, and the formula says that it
+// hides something. Compile ops with -ffp-contract=off, as the library is, if products and sums shall be
+// rounded as their formula says.
+//
 // Derivatives. vjp(g, x, y) gives the cotangent of the input; with several inputs vjp(i, g, a, b, y) that of
 // input i. An op of any number of inputs takes them as a std::span. vjp(Pullback& p) sees everything: all
 // cotangents and outputs, and gives those of all inputs (outputs.hpp). jvp(dx, x, y), or jvp(tangents,
@@ -76,6 +83,8 @@
 
 #include <gradweave/graph/attributes.hpp>
 #include <gradweave/graph/derivative_rule.hpp>
+#include <gradweave/graph/formula/vocabulary.hpp>
+#include <gradweave/graph/op_formula.hpp>
 #include <gradweave/graph/op_traits.hpp>
 #include <gradweave/graph/samples.hpp>
 
@@ -124,6 +133,19 @@ constexpr BlockKernel block_of() {
 template <class Op>
 inline constexpr BlockKernel blocks_of[computed_count] = {block_of<Op, bool>(), block_of<Op, Index>(),
                                                           block_of<Op, float>(), block_of<Op, double>()};
+
+template <class Op, class T>
+constexpr Operation::TermOf formula_kernel_of() {
+  if constexpr (contains(computed_as(dtypes_of<Op>()), dtype_of<T>)) {
+    return &term_of_op<Op, T>;
+  } else {
+    return nullptr;
+  }
+}
+template <class Op>
+inline constexpr Operation::TermOf formulas_of[computed_count] = {
+    formula_kernel_of<Op, bool>(), formula_kernel_of<Op, Index>(), formula_kernel_of<Op, float>(),
+    formula_kernel_of<Op, double>()};
 
 template <class Op>
 [[gnu::cold]] std::vector<Sample> collect_samples() {  // as little code as can be, since every op has its own
@@ -314,6 +336,7 @@ constexpr Operation describe() {
     table.scaled = scaled_of<Op>();
     table.plain = table.scalar_inputs == 0 && !requires { Op::fixed; };
     table.blocks = blocks_of<Op>;
+    table.formulas = formulas_of<Op>;
   } else {
     if constexpr (OutputsOp<Op>) {
       table.infer_outputs = [](const void* attributes, std::span<const Spec> inputs) {
@@ -350,6 +373,7 @@ constexpr Operation describe() {
     } else if constexpr (requires { Op::blocks; }) {  // elementwise, with kernels of its own
       table.elementwise = true;
       table.blocks = Op::blocks;
+      if constexpr (requires { Op::formulas; }) table.formulas = Op::formulas;
     } else {
       table.run = [](const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
         spread(

@@ -70,8 +70,8 @@ concept SaysNoDerivative = (requires { Op::stops_gradient; }) || (requires { Op:
 template <class Op>
 constexpr bool has_floating_result() {
   if constexpr (ElementwiseOp<Op>) {
-    if constexpr (!contains(dtypes_of<Op>(), DType::float64) || takes_all_inputs<Op, double>) {
-      return contains(dtypes_of<Op>(), DType::float64);
+    if constexpr (!contains(dtypes_of<Op>(), DType::float64)) {
+      return false;
     } else {
       return is_floating(block_result<Op, double>());
     }

@@ -16,13 +16,14 @@
 
 namespace gradweave {
 
-struct Sample;   // samples.hpp
-class Pullback;  // outputs.hpp
-class Body;      // body.hpp
+struct Sample;         // samples.hpp
+class FormulaBuilder;  // formula/builder.hpp
+class Pullback;        // outputs.hpp
+class Body;            // body.hpp
 namespace detail {
 struct RecordType;  // attributes.hpp
 }
-class Term;      // rewrite.hpp
+class Term;  // rewrite.hpp
 
 /// A shorter way to compute a value (rewrite.hpp).
 struct Rewrite {
@@ -143,6 +144,11 @@ struct Operation {
   /// flops(y, x...): how many floating-point operations it takes, for reports; arrays come without data. By
   /// default one for each element of an elementwise op's output, and of a kernel's inputs.
   double (*flops)(const void*, const ArrayView& output, std::span<const ArrayView> inputs) = nullptr;
+
+  // Of an elementwise op, by the dtype of the promoted inputs as `blocks`: the last term of its formula, made
+  // of those of its inputs (formula_of.hpp). Null where there is no kernel.
+  using TermOf = std::uint16_t (*)(const void*, FormulaBuilder&, std::span<const std::uint16_t> inputs);
+  const TermOf* formulas = nullptr;
 };
 
 /// The one description of an op, derived from its struct by define.hpp.

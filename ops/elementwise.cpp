@@ -1,6 +1,5 @@
 #include <gradweave/ops/elementwise.hpp>
 
-#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -19,29 +18,6 @@ Tensor tanh_vjp(const Operand& g, const Operand& y);
 Tensor relu_vjp(const Operand& g, const Operand& x);
 Tensor prefer(const Operand& a, const Operand& b);
 Tensor scale(const Operand& x, double factor);
-
-// A block of one number, and the larger and smaller of two blocks, where a NaN stays one.
-template <class X>
-auto filled(const X& like, typename X::Scalar value) {
-  return X::PlainObject::Constant(like.size(), value);
-}
-template <class A, class B, class T = typename A::Scalar>
-auto larger(const A& a, const B& b) {
-  return a.binaryExpr(b, Eigen::internal::scalar_max_op<T, T, Eigen::PropagateNaN>());
-}
-template <class A, class B, class T = typename A::Scalar>
-auto smaller(const A& a, const B& b) {
-  return a.binaryExpr(b, Eigen::internal::scalar_min_op<T, T, Eigen::PropagateNaN>());
-}
-
-// f of each pair, for a conditional: compilers make vector instructions of this and not of Eigen's select.
-template <class F, class A, class B>
-typename A::PlainObject chosen(const F& f, const A& a, const B& b) {
-  typename A::PlainObject result = a;       // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
-  const typename A::PlainObject right = b;  // evaluated, if it is an expression
-  for (Index i = 0; i < result.size(); ++i) result.data()[i] = f(result.data()[i], right.data()[i]);
-  return result;
-}
 
 struct Subtract {
   static constexpr std::string_view name = "subtract";
@@ -225,9 +201,9 @@ struct Square {
 
 struct Power {
   static constexpr std::string_view name = "pow";
-  template <class X, class T = typename X::Scalar>
+  template <class X>
   static auto forward(const X& a, const X& b) noexcept {
-    return a.binaryExpr(b, [](T base, T exponent) { return std::pow(base, exponent); });
+    return a.binaryExpr(b, detail::Pow<typename X::Scalar>());
   }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
     if (i == 0) return g * where(b == 0, 0, b * pow(a, where(b == 0, 1, b) - 1));
@@ -323,8 +299,7 @@ struct ReluVjp {
   static constexpr std::string_view name = "relu_vjp";
   template <class X>
   static auto forward(const X& g, const X& x) noexcept {
-    using T = typename X::Scalar;
-    return chosen([](T a, T b) { return a > T(0) ? b : T(0); }, x, g);
+    return select(x > typename X::Scalar(0), g, filled(g, 0));
   }
   static Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) {
     return i == 0 ? relu_vjp(h, x) : Tensor();
@@ -392,17 +367,8 @@ struct Where {
   static constexpr std::string_view name = "where";
   static constexpr DTypes dtypes = any_dtype;
   static constexpr std::array<std::optional<DType>, 1> fixed{DType::bool_};
-  template <class T>
-  static void run(std::span<const void* const> inputs, T* output, Index count) noexcept {
-    const bool* condition = static_cast<const bool*>(inputs[0]);
-    const T *a = static_cast<const T*>(inputs[1]), *b = static_cast<const T*>(inputs[2]);
-    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t,
-                                    std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint8_t>>;
-    for (Index i = 0; i < count; ++i) {  // by masks: a branch would be mispredicted half of the time
-      const auto mask = static_cast<Bits>(-static_cast<Bits>(condition[i]));
-      const auto yes = std::bit_cast<Bits>(a[i]), no = std::bit_cast<Bits>(b[i]);
-      output[i] = std::bit_cast<T>(static_cast<Bits>((yes & mask) | (no & static_cast<Bits>(~mask))));
-    }
+  static auto forward(const auto& condition, const auto& a, const auto& b) noexcept {
+    return select(condition, a, b);
   }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& condition, const Tensor&, const Tensor&,
                     const Tensor&) {

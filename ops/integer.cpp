@@ -1,9 +1,9 @@
 #include <gradweave/ops/integer.hpp>
 
-#include <cmath>
-#include <concepts>
+#include <type_traits>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/formula/symbol.hpp>
 #include <gradweave/ops/elementwise.hpp>
 
 namespace gradweave {
@@ -12,48 +12,36 @@ namespace {
 struct BitwiseAnd {
   static constexpr std::string_view name = "bitwise_and";
   static constexpr DTypes dtypes = integral;
-  static auto forward(const auto& a, const auto& b) noexcept {
-    return a.binaryExpr(b, [](Index x, Index y) { return x & y; });
-  }
+  static auto forward(const auto& a, const auto& b) noexcept { return a.binaryExpr(b, detail::BitwiseAnd()); }
   static Samples samples() { return {{integers(0, 16), integers(0, 16, {3})}}; }
 };
 
 struct BitwiseOr {
   static constexpr std::string_view name = "bitwise_or";
   static constexpr DTypes dtypes = integral;
-  static auto forward(const auto& a, const auto& b) noexcept {
-    return a.binaryExpr(b, [](Index x, Index y) { return x | y; });
-  }
+  static auto forward(const auto& a, const auto& b) noexcept { return a.binaryExpr(b, detail::BitwiseOr()); }
   static Samples samples() { return {{integers(0, 16), integers(0, 16, {3})}}; }
 };
 
 struct BitwiseXor {
   static constexpr std::string_view name = "bitwise_xor";
   static constexpr DTypes dtypes = integral;
-  static auto forward(const auto& a, const auto& b) noexcept {
-    return a.binaryExpr(b, [](Index x, Index y) { return x ^ y; });
-  }
+  static auto forward(const auto& a, const auto& b) noexcept { return a.binaryExpr(b, detail::BitwiseXor()); }
   static Samples samples() { return {{integers(0, 16), integers(0, 16, {3})}}; }
 };
 
 struct BitwiseNot {
   static constexpr std::string_view name = "bitwise_not";
   static constexpr DTypes dtypes = integral;
-  static auto forward(const auto& x) noexcept {
-    return x.unaryExpr([](Index v) { return ~v; });
-  }
+  static auto forward(const auto& x) noexcept { return x.unaryExpr(detail::BitwiseNot()); }
   static Samples samples() { return {{integers(0, 16)}}; }
 };
-
-constexpr bool is_too_far(Index count) { return count < 0 || count >= 64; }
 
 struct LeftShift {
   static constexpr std::string_view name = "left_shift";
   static constexpr DTypes dtypes = integral;
   static auto forward(const auto& x, const auto& count) noexcept {
-    return x.binaryExpr(count, [](Index v, Index by) {
-      return is_too_far(by) ? 0 : static_cast<Index>(static_cast<std::uint64_t>(v) << by);
-    });
+    return x.binaryExpr(count, detail::LeftShift());
   }
   static Samples samples() { return {{integers(0, 16), integers(0, 5, {3})}}; }
 };
@@ -64,46 +52,53 @@ struct RightShift {
   static constexpr std::string_view name = "right_shift";
   static constexpr DTypes dtypes = integral;
   auto forward(const auto& x, const auto& count) const noexcept {
-    return x.binaryExpr(count, [no_sign = is_unsigned](Index v, Index by) {
-      if (no_sign) return is_too_far(by) ? 0 : static_cast<Index>(static_cast<std::uint64_t>(v) >> by);
-      return v >> (is_too_far(by) ? 63 : by);
-    });
+    return x.binaryExpr(count, detail::RightShift{is_unsigned});
   }
   static SamplesOf<RightShift> samples() { return {{{false}, {integers(0, 100), integers(0, 5, {3})}}}; }
 };
 
-struct Division {
-  Index quotient, remainder;
-};
-[[gnu::noinline]] Division divided(Index a, Index b, bool is_unsigned) {
-  if (b == 0) return {0, 0};
-  if (is_unsigned) {
-    const auto x = static_cast<std::uint64_t>(a), y = static_cast<std::uint64_t>(b);
-    return {static_cast<Index>(x / y), static_cast<Index>(x % y)};
+// As Python's and NumPy's: a remainder has no rounding error, and the sign of b; of whole numbers, both are 0
+// where b is.
+template <class T>
+struct Quotient {
+  bool is_unsigned;
+  static constexpr bool composed = true;
+  template <class X>
+  X operator()(const X& a, const X& b) const {
+    using namespace detail;
+    if constexpr (std::is_floating_point_v<T>) {
+      const X rest = fmod(a, b), whole = (a - rest) / b;
+      const X exact = chosen(rest != X(0) && (rest < X(0)) != (b < X(0)), whole - X(1), whole);
+      const X below = floor(exact), nearest = chosen(exact - below > X(0.5), below + X(1), below);
+      return chosen(b == X(0), a / b, chosen(exact == X(0), copysign(X(0), a / b), nearest));
+    } else if (is_unsigned) {
+      return chosen(b == X(0), X(0), divide_unsigned(a, chosen(b == X(0), X(1), b)));
+    } else {
+      const X by = chosen(b == X(0) || b == X(-1), X(1), b);  // else the division may overflow
+      const X rest = fmod(a, by), whole = a / by;
+      const X below = chosen(rest != X(0) && (rest < X(0)) != (by < X(0)), whole - X(1), whole);
+      return chosen(b == X(0), X(0), chosen(b == X(-1), X(0) - a, below));
+    }
   }
-  if (b == -1) return {static_cast<Index>(0 - static_cast<std::uint64_t>(a)), 0};  // of the lowest, it wraps
-  const Index rest = a % b;
-  return rest != 0 && (rest < 0) != (b < 0) ? Division{a / b - 1, rest + b} : Division{a / b, rest};
-}
-
-// As Python's and NumPy's: a remainder has no rounding error, and the sign of b.
-Index remainder_of(Index a, Index b, bool is_unsigned) { return divided(a, b, is_unsigned).remainder; }
-template <std::floating_point T>
-T remainder_of(T a, T b, bool) {
-  const T rest = std::fmod(a, b);
-  if (rest == 0) return std::copysign(T(0), b);
-  return (rest < 0) != (b < 0) ? rest + b : rest;
-}
-Index quotient_of(Index a, Index b, bool is_unsigned) { return divided(a, b, is_unsigned).quotient; }
-template <std::floating_point T>
-T quotient_of(T a, T b, bool) {
-  if (b == 0) return a / b;
-  const T rest = std::fmod(a, b);
-  const T exact = (a - rest) / b - (rest != 0 && (rest < 0) != (b < 0) ? T(1) : T(0));
-  if (exact == 0) return std::copysign(T(0), a / b);
-  const T below = std::floor(exact);
-  return exact - below > T(0.5) ? below + 1 : below;
-}
+};
+template <class T>
+struct RemainderOf {
+  bool is_unsigned;
+  static constexpr bool composed = true;
+  template <class X>
+  X operator()(const X& a, const X& b) const {
+    using namespace detail;
+    if constexpr (std::is_floating_point_v<T>) {
+      const X rest = fmod(a, b);
+      return chosen(rest == X(0), copysign(X(0), b), chosen((rest < X(0)) != (b < X(0)), rest + b, rest));
+    } else if (is_unsigned) {
+      return chosen(b == X(0), X(0), fmod_unsigned(a, chosen(b == X(0), X(1), b)));
+    } else {
+      const X by = chosen(b == X(0) || b == X(-1), X(1), b), rest = fmod(a, by);
+      return chosen(rest != X(0) && (rest < X(0)) != (by < X(0)), rest + by, rest);
+    }
+  }
+};
 
 struct FloorDivide {
   bool is_unsigned;
@@ -111,7 +106,7 @@ struct FloorDivide {
   static constexpr DTypes dtypes = numeric;
   template <class A, class T = typename A::Scalar>
   auto forward(const A& a, const auto& b) const noexcept {
-    return a.binaryExpr(b, [no_sign = is_unsigned](T x, T y) { return quotient_of(x, y, no_sign); });
+    return a.binaryExpr(b, Quotient<T>{is_unsigned});
   }
   static Tensor vjp(std::size_t, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { return {}; }
   static SamplesOf<FloorDivide> samples() { return {{{false}, {uniform(-6, 6), uniform(1, 3, {3})}}}; }
@@ -123,7 +118,7 @@ struct Remainder {
   static constexpr DTypes dtypes = numeric;
   template <class A, class T = typename A::Scalar>
   auto forward(const A& a, const auto& b) const noexcept {
-    return a.binaryExpr(b, [no_sign = is_unsigned](T x, T y) { return remainder_of(x, y, no_sign); });
+    return a.binaryExpr(b, RemainderOf<T>{is_unsigned});
   }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor&) {
     return i == 0 ? g : -(g * floor_divide(a, b));

@@ -85,29 +85,34 @@ using Input = std::conditional_t<fixed_dtype<Op, I> == DType::bool_, bool,
                                  std::conditional_t<fixed_dtype<Op, I> == DType::int64, Index, T>>;
 
 template <class T>
-Eigen::Map<const Piece<T>> whole_piece(const void* data, Index first) {
-  return Eigen::Map<const Piece<T>>(static_cast<const T*>(data) + first);
+using PieceMap = Eigen::Map<const Piece<T>>;
+// Fewer elements than a piece; copies of the first of them fill the piece up. Not inlined, as the other one:
+// every kernel would have a copy.
+template <class T>
+[[gnu::noinline]] void fill_piece(const T* from, Index count, Piece<T>& to) {
+  to.setConstant(*from);
+  for (Index i = 1; i < count; ++i) to[i] = from[i];
+}
+template <class T>
+[[gnu::noinline]] void copy_some(const Piece<T>& from, Index count, T* to) {
+  for (Index i = 0; i < count; ++i) to[i] = from[i];
 }
 // The readers of an input: `Elements` of an array, piece by piece; `Number` of one element, which each piece
-// repeats.
+// repeats. At the end, what is left is laid out in a piece of its own, and read there.
 template <class T>
 struct Elements {
-  const void* data;
-  Eigen::Map<const Piece<T>> whole(Index first) const { return whole_piece<T>(data, first); }
-  /// The last `count` elements, fewer than a piece; copies of the first of them fill the piece up.
-  Piece<T> last(Index first, Index count) const {
-    Piece<T> values = one(first);
-    for (Index i = 1; i < count; ++i) values[i] = static_cast<const T*>(data)[first + i];
-    return values;
+  const T* data;
+  PieceMap<T> whole(Index first) const { return PieceMap<T>(data + first); }
+  void lay_out(Index first, Index count, Piece<T>& room) {
+    fill_piece(data + first, count, room);
+    data = room.data();
   }
-  Piece<T> one(Index first) const { return Piece<T>::Constant(static_cast<const T*>(data)[first]); }
 };
 template <class T>
 struct Number {
   explicit Number(const void* data) : value(Piece<T>::Constant(*static_cast<const T*>(data))) {}
-  const Piece<T>& whole(Index) const { return value; }
-  const Piece<T>& last(Index, Index) const { return value; }
-  const Piece<T>& one(Index) const { return value; }
+  PieceMap<T> whole(Index) const { return PieceMap<T>(value.data()); }
+  void lay_out(Index, Index, Piece<T>&) {}
   Piece<T> value;
 };
 
@@ -118,10 +123,8 @@ struct Scaled {
   Elements<T> elements;
   Number<T> factor;
   auto whole(Index first) const { return product(elements.whole(first)); }
-  Piece<T> last(Index first, Index count) const { return product(elements.last(first, count)); }
-  Piece<T> one(Index first) const { return product(elements.one(first)); }
-  /// Adds zero as a matrix product of one term does: the compiler then cannot contract the product with an
-  /// addition of the op, so that both have the same bits.
+  void lay_out(Index first, Index count, Piece<T>& room) { elements.lay_out(first, count, room); }
+  /// Adds zero as a matrix product of one term does, so that both have the same bits.
   auto product(const auto& x) const { return x * factor.value + T(0); }
 };
 
@@ -148,9 +151,9 @@ template <class Op, class T, std::size_t I, std::size_t scaled>
 auto reader(std::span<const void* const> inputs) {
   using X = Input<Op, T, I>;
   if constexpr (I == scaled) {
-    return Scaled<X>{{inputs[I]}, Number<X>(inputs.back())};
+    return Scaled<X>{{static_cast<const X*>(inputs[I])}, Number<X>(inputs.back())};
   } else if constexpr (I + scalar_inputs_of<Op>() < elementwise_arity<Op>()) {
-    return Elements<X>{inputs[I]};
+    return Elements<X>{static_cast<const X*>(inputs[I])};
   } else {
     return Number<X>(inputs[I]);
   }
@@ -158,9 +161,8 @@ auto reader(std::span<const void* const> inputs) {
 
 // The type of the array expression that `forward` returns.
 template <class Op, class T, std::size_t... I>
-auto expression(std::index_sequence<I...>)
-    -> std::remove_cvref_t<decltype(std::declval<const Op&>().forward(whole_piece<Input<Op, T, I>>(nullptr,
-                                                                                                   0)...))>;
+auto expression(std::index_sequence<I...>) -> std::remove_cvref_t<
+    decltype(std::declval<const Op&>().forward(std::declval<const PieceMap<Input<Op, T, I>>&>()...))>;
 template <class Op>
 using Inputs = std::make_index_sequence<elementwise_arity<Op>()>;
 template <class Op, class T>
@@ -168,37 +170,94 @@ using Expression = decltype(expression<Op, T>(Inputs<Op>()));
 template <class Op, class T>
 using Result = typename Expression<Op, T>::Scalar;
 
+// The values of an expression. Where Eigen has no vector instructions for them it writes one element after
+// the other; of a loop the compiler makes vector instructions.
+template <class R, class E>
+Piece<R> evaluated(const E& e) {
+  using Evaluator = Eigen::internal::evaluator<E>;
+  if constexpr (std::is_same_v<E, Piece<R>> || (Evaluator::Flags & Eigen::PacketAccessBit) != 0) {
+    return e;
+  } else {
+    const Evaluator values(e);
+    Piece<R> result;
+    for (Index i = 0; i < piece; ++i) result.data()[i] = values.coeff(i);
+    return result;
+  }
+}
+
 template <class Op, class T, std::size_t scaled, class R, std::size_t... I>
 void run_pieces(const Op& op, std::span<const void* const> inputs, R* output, Index count,
                 std::index_sequence<I...>) {
-  const std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
-  Index first = 0;
-  for (; first + piece <= count; first += piece) {
-    const Piece<R> y = op.forward(std::get<I>(readers).whole(first)...);
-    Eigen::Map<Piece<R>>(output + first) = y;
-  }
-  if (first == count) return;
-  if (count - first == 1) {
-    const Piece<R> y = op.forward(std::get<I>(readers).one(first)...);
-    output[first] = y[0];
+  std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
+  std::tuple<Piece<Input<Op, T, I>>...> room;
+  if (count == 1) {  // in registers: long chains of single numbers are common
+    const auto laid_out = [](auto& input, auto& one) {
+      if constexpr (requires { input.data; }) {
+        one.setConstant(*input.data);
+        input.data = one.data();
+      } else if constexpr (requires { input.elements; }) {
+        one.setConstant(*input.elements.data);
+        input.elements.data = one.data();
+      }
+    };
+    (laid_out(std::get<I>(readers), std::get<I>(room)), ...);
+    output[0] = evaluated<R>(op.forward(std::get<I>(readers).whole(0)...))[0];
     return;
   }
-  const Piece<R> y = op.forward(std::get<I>(readers).last(first, count - first)...);
-  std::copy_n(y.data(), count - first, output + first);
+  Piece<R> last;
+  R* to = output;
+  Index pieces = count / piece;
+  const Index done = pieces * piece, rest = count - done;
+  for (;;) {  // what is left takes the same loop once more
+    for (Index i = 0; i < pieces; ++i) {
+      const Piece<R> y = evaluated<R>(op.forward(std::get<I>(readers).whole(i * piece)...));
+      Eigen::Map<Piece<R>>(to + i * piece) = y;
+    }
+    if (rest == 0) return;
+    if (to == last.data()) return copy_some(last, rest, output + done);
+    (std::get<I>(readers).lay_out(done, rest, std::get<I>(room)), ...);
+    to = last.data();
+    pieces = 1;
+  }
+}
+
+// Whether `forward` of two inputs takes any number of them, from the left.
+template <class Op>
+constexpr bool folds() {
+  if constexpr (requires { Op::folds; }) {
+    return Op::folds;
+  } else {
+    return false;
+  }
 }
 
 template <class Op, class T>
-inline constexpr bool takes_all_inputs = requires(std::span<const void* const> inputs, T* y, Index count) {
-  Op::template run<T>(inputs, y, count);  // any number of inputs
-};
+void run_fold(const Op& op, std::span<const void* const> inputs, T* output, Index count) {
+  const auto at = [&](const void* input, Index first) { return static_cast<const T*>(input) + first; };
+  Index first = 0;
+  for (; first + piece <= count; first += piece) {
+    Piece<T> y(PieceMap<T>(at(inputs[0], first)));
+    for (const void* input : inputs.subspan(1))
+      y = evaluated<T>(op.forward(PieceMap<T>(y.data()), PieceMap<T>(at(input, first))));
+    Eigen::Map<Piece<T>>(output + first) = y;
+  }
+  if (first == count) return;
+  Piece<T> y, x;
+  fill_piece(at(inputs[0], first), count - first, y);
+  for (const void* input : inputs.subspan(1)) {
+    fill_piece(at(input, first), count - first, x);
+    y = evaluated<T>(op.forward(PieceMap<T>(y.data()), PieceMap<T>(x.data())));
+  }
+  copy_some(y, count - first, output + first);
+}
 
 template <class Op, class T>
 void run_block(const void* attributes, std::span<const void* const> inputs, void* output, Index count) {
-  if constexpr (takes_all_inputs<Op, T>) {
-    Op::template run<T>(inputs, static_cast<T*>(output), count);
+  const Op& op = as<Op>(attributes);
+  auto* y = static_cast<Result<Op, T>*>(output);
+  if constexpr (folds<Op>()) {
+    run_fold<Op, T>(op, inputs, y, count);
   } else {
-    const Op& op = as<Op>(attributes);
-    auto* y = static_cast<Result<Op, T>*>(output);
     if constexpr (scaled_of<Op>() != no_input) {
       if (inputs.size() > elementwise_arity<Op>())
         return run_pieces<Op, T, scaled_of<Op>()>(op, inputs, y, count, Inputs<Op>());
@@ -209,22 +268,14 @@ void run_block(const void* attributes, std::span<const void* const> inputs, void
 
 template <class Op, class T>
 constexpr DType block_result() {
-  if constexpr (takes_all_inputs<Op, T>) {
-    return dtype_of<T>;
-  } else {
-    return dtype_of<Result<Op, T>>;
-  }
+  return dtype_of<Result<Op, T>>;
 }
 
 // Eigen knows the cost of an expression, in additions; reading and writing memory costs about three more.
 template <class Op, class T>
 constexpr Index block_cost_of() {
   constexpr Index addition = 25;  // picoseconds, in vectors of 32 bytes
-  if constexpr (takes_all_inputs<Op, T>) {
-    return 6 * addition;
-  } else {
-    return (3 + Index{Eigen::internal::evaluator<Expression<Op, T>>::CoeffReadCost}) * addition;
-  }
+  return (3 + Index{Eigen::internal::evaluator<Expression<Op, T>>::CoeffReadCost}) * addition;
 }
 
 }  // namespace detail

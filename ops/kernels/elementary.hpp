@@ -8,12 +8,15 @@
 
 #include <Eigen/Core>
 
+#include <gradweave/graph/formula/symbol.hpp>
+
 namespace gradweave {
 namespace detail {
 
 /// 0 where the result would be smaller than the smallest normal number.
 template <class T>
 struct Exp {
+  static constexpr ElementFunction function = ElementFunction::exp;
   static T least() { return std::log(std::numeric_limits<T>::min()); }
   T operator()(T x) const { return x < least() ? T(0) : std::exp(x); }
   template <class Packet>
@@ -54,6 +57,7 @@ struct Exp {
 /// Numerical Algorithms" (2002), 1.14.1.
 template <class T>
 struct Expm1 {
+  static constexpr ElementFunction function = ElementFunction::expm1;
   T operator()(T x) const { return std::expm1(x); }
   template <class Packet>
   Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
@@ -69,41 +73,52 @@ struct Expm1 {
 /// Rounded correctly; compilers vectorise it, given -fno-math-errno.
 template <class T>
 struct Sqrt {
+  static constexpr ElementFunction function = ElementFunction::sqrt;
   T operator()(T x) const { return std::sqrt(x); }
 };
 
 /// Small whole exponents by multiplication, which keeps signs and is faster.
 template <class T>
-struct Pow {
-  explicit Pow(double e) : exponent(static_cast<T>(e)) {
+struct PowOfNumber {
+  static constexpr bool composed = true;
+  explicit PowOfNumber(double e) : exponent(static_cast<T>(e)) {
     if (std::abs(e) <= 32 && e == std::trunc(e)) whole = static_cast<int>(e);
   }
-  T operator()(T x) const {
-    if (whole == 0) return std::pow(x, exponent);
-    return multiplied(
-        x, T(1), [](T a, T b) { return a * b; }, [](T a, T b) { return a / b; });
+  T operator()(T x) const { return whole == 0 ? std::pow(x, exponent) : multiplied(x, T(1)); }
+  Symbol operator()(const Symbol& x) const {
+    return whole == 0 ? Symbol::of(ElementFunction::pow, x, double{exponent}) : multiplied(x, Symbol(1));
   }
   template <class Packet>
   Packet packetOp(const Packet& x) const {  // NOLINT(readability-identifier-naming): Eigen calls it
     using namespace Eigen::internal;
     if (whole == 0) return generic_pow(x, pset1<Packet>(exponent));
-    return multiplied(
-        x, pset1<Packet>(T(1)), [](const Packet& a, const Packet& b) { return pmul(a, b); },
-        [](const Packet& a, const Packet& b) { return pdiv(a, b); });
+    return multiplied(Lanes<Packet>{x}, Lanes<Packet>{pset1<Packet>(T(1))}).values;
   }
 
   T exponent;
   int whole = 0;
 
  private:
-  template <class X>
-  X multiplied(X square, const X& one, auto times, auto over) const {
-    X power = one;
-    for (int left = std::abs(whole); left > 0; left /= 2) {
-      if (left % 2 != 0) power = times(power, square);
-      if (left > 1) square = times(square, square);
+  template <class Packet>
+  struct Lanes {
+    Packet values;
+    friend Lanes operator*(const Lanes& a, const Lanes& b) {
+      return {Eigen::internal::pmul(a.values, b.values)};
     }
-    return whole < 0 ? over(one, power) : power;
+    friend Lanes operator/(const Lanes& a, const Lanes& b) {
+      return {Eigen::internal::pdiv(a.values, b.values)};
+    }
+  };
+  template <class X>
+  X multiplied(X square, const X& one) const {
+    int left = std::abs(whole);
+    for (; left % 2 == 0; left /= 2) square = square * square;
+    X power = square;
+    while (left /= 2, left > 0) {
+      square = square * square;
+      if (left % 2 != 0) power = power * square;
+    }
+    return whole < 0 ? one / power : power;
   }
 };
 
@@ -123,7 +138,7 @@ auto sqrt_of(const X& x) {
 }
 template <class X>
 auto pow_of(const X& x, double exponent) {
-  return x.unaryExpr(detail::Pow<typename X::Scalar>(exponent));
+  return x.unaryExpr(detail::PowOfNumber<typename X::Scalar>(exponent));
 }
 
 }  // namespace gradweave
@@ -133,4 +148,5 @@ struct Eigen::internal::functor_traits<gradweave::detail::Exp<T>> : functor_trai
 template <class T>
 struct Eigen::internal::functor_traits<gradweave::detail::Expm1<T>> : functor_traits<scalar_expm1_op<T>> {};
 template <class T>
-struct Eigen::internal::functor_traits<gradweave::detail::Pow<T>> : functor_traits<scalar_pow_op<T, T>> {};
+struct Eigen::internal::functor_traits<gradweave::detail::PowOfNumber<T>>
+    : functor_traits<scalar_pow_op<T, T>> {};
