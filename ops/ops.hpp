@@ -20,9 +20,14 @@
 #include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pooling.hpp>
 #include <gradweave/ops/random.hpp>
+#include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/scan.hpp>
+#include <gradweave/ops/scatter.hpp>
 #include <gradweave/ops/shape.hpp>
 #include <gradweave/ops/softmax.hpp>
+#include <gradweave/ops/sort.hpp>
+#include <gradweave/ops/statistics.hpp>
 
 namespace gradweave {
 
