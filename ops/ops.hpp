@@ -16,6 +16,7 @@
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/integer.hpp>
+#include <gradweave/ops/linalg.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
