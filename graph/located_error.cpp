@@ -99,6 +99,10 @@ std::size_t axis_of(const Operand& x, Index axis, std::string_view op, std::size
   }
 }
 
+Index axis_from_end(const Operand& x, Index axis, std::string_view op) {
+  return static_cast<Index>(axis_of(x, axis, op)) - static_cast<Index>(x.tensor()->rank());
+}
+
 void refuse_released(std::string_view op, const Operand& operand) {
   refuse<GraphError>(
       op, {operand},

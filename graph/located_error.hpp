@@ -37,5 +37,7 @@ const Tensor& tensor_of(const Operand& x, std::string_view op);
 /// `axis` of x, counted from the front. Throws ShapeError unless x has it. With `extra` new axes, one may be
 /// behind all that x has.
 std::size_t axis_of(const Operand& x, Index axis, std::string_view op, std::size_t extra = 0);
+/// The same counted from the last: from -rank to -1.
+Index axis_from_end(const Operand& x, Index axis, std::string_view op);
 
 }  // namespace gradweave

@@ -8,7 +8,8 @@ std::vector<const Operation*> all_operations() {
        {algebra_operations(), elementwise_operations(), integer_operations(), matmul_operations(),
         reduction_operations(), shape_operations(), index_operations(), random_operations(),
         activation_operations(), convolution_operations(), pooling_operations(), normalization_operations(),
-        softmax_operations(), control_operations(), custom_vjp_operations(), update_operations()}) {
+        softmax_operations(), scan_operations(), scatter_operations(), sort_operations(),
+        control_operations(), custom_vjp_operations(), update_operations()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -12,17 +12,24 @@
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
 #include <gradweave/ops/custom_vjp.hpp>
+#include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/integer.hpp>
+#include <gradweave/ops/linalg.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pooling.hpp>
 #include <gradweave/ops/random.hpp>
+#include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/scan.hpp>
+#include <gradweave/ops/scatter.hpp>
 #include <gradweave/ops/shape.hpp>
 #include <gradweave/ops/softmax.hpp>
+#include <gradweave/ops/sort.hpp>
+#include <gradweave/ops/statistics.hpp>
 
 namespace gradweave {
 

@@ -14,15 +14,23 @@
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/kernels/elementary.hpp>
 #include <gradweave/ops/kernels/row_kernels.hpp>
+#include <gradweave/ops/scan.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
+
+Axes::Axes(std::span<const Index> axes) : count_(axes.size()) {
+  if (axes.size() > max_rank)
+    throw ShapeError(fmt::format("{} axes; there are at most {}", axes.size(), max_rank));
+  std::ranges::copy(axes, axes_.begin());
+}
+
 namespace {
 
 template <class T>
 struct Largest {
   using Value = T;
-  static constexpr std::string_view name = "max";
+  static constexpr std::string_view name = "max", arg_name = "argmax";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::lowest();
@@ -35,7 +43,7 @@ struct Largest {
 template <class T>
 struct Smallest {
   using Value = T;
-  static constexpr std::string_view name = "min";
+  static constexpr std::string_view name = "min", arg_name = "argmin";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::max();
@@ -119,9 +127,11 @@ struct LogSumExp {
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
 
-struct ArgMax {
+// What `argmax` and `argmin` have in common.
+template <template <class> class Monoid>
+struct ArgExtremum {
   Index axis;
-  static constexpr std::string_view name = "argmax";
+  static constexpr std::string_view name = Monoid<float>::arg_name;
   static constexpr bool ordered = true;
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
@@ -138,29 +148,29 @@ struct ArgMax {
         const T* values = x.as<T>() + (rows.first + row) * inner * size;
         Index* best = rows.as<Index>() + row * inner;
         if (inner == 1) {
-          *best = first_largest(values, size);
+          *best = first_best(values, size);
         } else {
-          largest_of_columns(values, size, inner, best);
+          best_of_columns(values, size, inner, best);
         }
       }
     });
   }
-  // The first NaN counts as largest.
+  // The first NaN is the best.
   template <class T>
-  static Index first_largest(const T* values, Index size) {
-    T largest = Largest<T>::identity();
-    for (Index i = 0; i < size; i += Pairwise<Largest<T>>::leaf)
-      largest = Largest<T>::join(largest, Pairwise<Largest<T>>::join_leaf(
-                                              values + i, std::min(size - i, Pairwise<Largest<T>>::leaf)));
-    return std::find_if(values, values + size, [&](T v) { return v == largest || v != v; }) - values;
+  static Index first_best(const T* values, Index size) {
+    using Tree = Pairwise<Monoid<T>>;
+    T best = Monoid<T>::identity();
+    for (Index i = 0; i < size; i += Tree::leaf)
+      best = Monoid<T>::join(best, Tree::join_leaf(values + i, std::min(size - i, Tree::leaf)));
+    return std::find_if(values, values + size, [&](T v) { return v == best || v != v; }) - values;
   }
   template <class T>
-  static void largest_of_columns(const T* values, Index size, Index inner, Index* best) {
+  static void best_of_columns(const T* values, Index size, Index inner, Index* best) {
     std::fill_n(best, inner, 0);
     for (Index i = 1; i < size; ++i) {
       for (Index j = 0; j < inner; ++j) {
-        const T value = values[i * inner + j], largest = values[best[j] * inner + j];
-        if (largest == largest && !(value <= largest)) best[j] = i;
+        const T value = values[i * inner + j], so_far = values[best[j] * inner + j];
+        if (so_far == so_far && Monoid<T>::join(so_far, value) != so_far) best[j] = i;
       }
     }
   }
@@ -170,7 +180,56 @@ struct ArgMax {
   Index row_cost(const ArrayView&, const ArrayView& x) const {
     return numel(x.shape.last(static_cast<std::size_t>(-axis)));
   }
-  static SamplesOf<ArgMax> samples() { return {{{-1}, {uniform(-2, 2)}}, {{-2}, {uniform(-2, 2)}}}; }
+  static SamplesOf<ArgExtremum> samples() { return {{{-1}, {uniform(-2, 2)}}, {{-2}, {uniform(-2, 2)}}}; }
+};
+using ArgMax = ArgExtremum<Largest>;
+using ArgMin = ArgExtremum<Smallest>;
+
+template <class T>
+struct Multiplying {
+  using Value = T;
+  static constexpr T identity() { return T(1); }
+  template <class V>
+  static V join(V a, V b) {
+    return a * b;
+  }
+};
+
+// Along the last axis.
+struct Prod {
+  static constexpr std::string_view name = "prod";
+  static constexpr bool throws = false;
+  static Spec infer(const Spec& x) {
+    if (x.shape.rank() == 0) throw ShapeError("a single number has no axis");
+    const DType widest = about(x.dtype).is_signed ? DType::int64 : DType::uint64;
+    return {reduced_shape(x.shape, {0b1}, false), is_integral(x.dtype) ? widest : x.dtype};
+  }
+  static void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) {
+    dispatch<numeric>(x.dtype, [&]<class T>() {
+      reduce_rows<Multiplying<T>>(x.as<T>(), x.shape, {0b1}, rows.first, rows.count, rows.as<T>());
+    });
+  }
+  static Index row_width(const ArrayView& y, const ArrayView& x) {
+    return reduced_width(x.shape, {0b1}, y.size());
+  }
+  static Index row_cost(const ArrayView& y, const ArrayView& x) {
+    return x.size() / std::max<Index>(y.size(), 1) * row_width(y, x) / 8;
+  }
+  // For each factor the product of those before it and of those behind it.
+  static Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) {
+    const auto others = [&](bool reverse) {
+      const Index size = x.size(-1);
+      Shape edge = reduced_shape(x.shape(), {0b1}, true);
+      const Tensor one = ones(edge, x.dtype()), none = zeros(edge, x.dtype());
+      if (size == 0) return x;
+      const Tensor rest = reverse ? slice(x, -1, 1, size) : slice(x, -1, 0, size - 1);
+      const Tensor factors = reverse ? concat({rest, one}, -1) : concat({one, rest}, -1);
+      const Tensor start = zeros(rest.shape(), x.dtype());
+      return linear_scan(factors, reverse ? concat({start, one}, -1) : concat({one, start}, -1), -1, reverse);
+    };
+    return expand_dims(g, -1) * others(false) * others(true);
+  }
+  static Samples samples() { return {{uniform(-2, 2)}, {uniform(0.5, 2, {4})}}; }
 };
 
 // What an axis list means for one tensor.
@@ -180,7 +239,7 @@ struct Reduction {
   Index count = 1;  // elements joined into one
 };
 
-Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdims) {
+Reduction resolve(std::string_view op, const Operand& x, const Axes& axes, bool keepdims) {
   const Shape shape = tensor_of(x, op).shape();
   unsigned front = 0;
   for (Index axis : axes) {
@@ -195,6 +254,21 @@ Reduction resolve(std::string_view op, const Operand& x, Axes axes, bool keepdim
     if (((front >> axis) & 1U) != 0) r.count *= shape[axis];
   }
   return r;
+}
+
+// The reduced axes, moved last and made one, behind one axis for all others.
+Tensor rows_of(const Operand& x, const Reduction& r) {
+  const std::size_t rank = x.tensor()->rank();
+  const unsigned front = r.axes.in_front_order(rank);
+  Tensor moved = *x.tensor();
+  std::size_t end = rank;
+  for (std::size_t axis = rank; axis-- > 0;) {
+    if (((front >> axis) & 1U) == 0) continue;
+    --end;
+    for (std::size_t at = axis; at < end; ++at)
+      moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
+  }
+  return reshape(Operand(moved, x.where()), {numel(r.result), r.count});
 }
 
 // A tensor of whole numbers as the default dtype, of halves as float32: their sum, which is divided or
@@ -214,29 +288,29 @@ Tensor as_result(const Tensor& y, const Operand& x) {
 
 }  // namespace
 
-Tensor sum(const Operand& x, Axes axes, bool keepdims) {
+Tensor sum(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("sum", x, axes, keepdims);
   return sum_axes(x, r.axes, keepdims);
 }
 
-Tensor mean(const Operand& x, Axes axes, bool keepdims) {
+Tensor mean(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("mean", x, axes, keepdims);
   Tensor keep;
   const Tensor all = sum_axes(as_computed(x, keep), r.axes, keepdims);
   return as_result(Operand(all, x.where()) / static_cast<double>(r.count), x);
 }
 
-Tensor max(const Operand& x, Axes axes, bool keepdims) {
+Tensor max(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("max", x, axes, keepdims);
   return apply(Max{r.axes, keepdims}, {x});
 }
 
-Tensor min(const Operand& x, Axes axes, bool keepdims) {
+Tensor min(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("min", x, axes, keepdims);
   return apply(Min{r.axes, keepdims}, {x});
 }
 
-Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
+Tensor var(const Operand& x, const Axes& axes, bool keepdims, double correction) {
   const Reduction r = resolve("var", x, axes, keepdims);
   Tensor keep;
   const Operand values = as_computed(x, keep);
@@ -246,35 +320,29 @@ Tensor var(const Operand& x, Axes axes, bool keepdims, double correction) {
                    x);
 }
 
-Tensor any(const Operand& x, Axes axes, bool keepdims) {
+Tensor any(const Operand& x, const Axes& axes, bool keepdims) {
   tensor_of(x, "any");
   const Tensor counted = cast(not_equal(x, Operand(0, x.where())), DType::int64);
   return sum(Operand(counted, x.where()), axes, keepdims) != 0;
 }
 
-Tensor all(const Operand& x, Axes axes, bool keepdims) {
+Tensor all(const Operand& x, const Axes& axes, bool keepdims) {
   tensor_of(x, "all");
   const Tensor counted = cast(equal(x, Operand(0, x.where())), DType::int64);
   return sum(Operand(counted, x.where()), axes, keepdims) == 0;
 }
 
-Tensor logsumexp(const Operand& x, Axes axes, bool keepdims) {
+Tensor logsumexp(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("logsumexp", x, axes, keepdims);
-  const Tensor& tensor = *x.tensor();
-  const Shape shape = tensor.shape();
   if (r.axes == AxisSet{0b1}) return reshape(apply<LogSumExp>(x), Dims(r.result));
-  // The reduced axes go last and become one.
-  const unsigned front = r.axes.in_front_order(shape.rank());
-  Tensor moved = tensor;
-  std::size_t end = shape.rank();
-  for (std::size_t axis = shape.rank(); axis-- > 0;) {
-    if (((front >> axis) & 1U) == 0) continue;
-    --end;
-    for (std::size_t at = axis; at < end; ++at)
-      moved = transpose(moved, static_cast<Index>(at), static_cast<Index>(at) + 1);
-  }
-  const Tensor rows = reshape(Operand(moved, x.where()), {numel(r.result), r.count});
+  const Tensor rows = rows_of(x, r);
   return reshape(apply<LogSumExp>(Operand(rows, x.where())), Dims(r.result));
+}
+
+Tensor prod(const Operand& x, const Axes& axes, bool keepdims) {
+  const Reduction r = resolve("prod", x, axes, keepdims);
+  const Tensor rows = r.axes == AxisSet{0b1} ? *x.tensor() : rows_of(x, r);
+  return reshape(apply<Prod>(Operand(rows, x.where())), Dims(r.result));
 }
 
 Tensor argmax(const Operand& x, Index axis, bool keepdims) {
@@ -282,9 +350,15 @@ Tensor argmax(const Operand& x, Index axis, bool keepdims) {
   const auto rank = static_cast<Index>(x.tensor()->rank());
   return reshape(apply(ArgMax{axis < 0 ? axis : axis - rank}, {x}), Dims(r.result));
 }
+Tensor argmin(const Operand& x, Index axis, bool keepdims) {
+  const Reduction r = resolve("argmin", x, {axis}, keepdims);
+  const auto rank = static_cast<Index>(x.tensor()->rank());
+  return reshape(apply(ArgMin{axis < 0 ? axis : axis - rank}, {x}), Dims(r.result));
+}
 
 std::vector<const Operation*> reduction_operations() {
-  return {&operation_of<Max>(), &operation_of<Min>(), &operation_of<LogSumExp>(), &operation_of<ArgMax>()};
+  return {&operation_of<Max>(),    &operation_of<Min>(),    &operation_of<LogSumExp>(),
+          &operation_of<ArgMax>(), &operation_of<ArgMin>(), &operation_of<Prod>()};
 }
 
 }  // namespace gradweave

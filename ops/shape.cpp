@@ -18,11 +18,6 @@ Shape strides_of(const ArrayView& x) {
   return x.row_major() ? row_major(x.shape) : Shape::of_strides(x.strides);
 }
 
-// Axes of ops are counted from the last, so that anything may stand in front.
-Index counted_from_last(const Operand& x, Index axis, std::string_view op) {
-  return static_cast<Index>(axis_of(x, axis, op)) - static_cast<Index>(x.tensor()->rank());
-}
-
 Tensor reordered(const Operand& x, const AxisOrder& order);
 
 struct Permute {
@@ -234,7 +229,7 @@ Term untransposed(const Term& x) {
   return op != nullptr && op->axes == last_two ? x.input(0) : Term();
 }
 
-Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
+Tensor permute(const Operand& x, std::span<const Index> axes) {
   const std::size_t rank = tensor_of(x, "permute").rank();
   std::vector<Index> normalized;
   for (Index axis : axes) normalized.push_back(static_cast<Index>(axis_of(x, axis, "permute")));
@@ -248,7 +243,7 @@ Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
 }
 
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step) {
-  const Index at = counted_from_last(x, axis, "slice");
+  const Index at = axis_from_end(x, axis, "slice");
   const Index size = x.tensor()->size(axis);
   if (step <= 0) refuse<ValueError>("slice", {x}, fmt::format("step {} is not positive", step));
   const auto limit = [&](Index position) {
@@ -296,7 +291,7 @@ Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location wh
   std::vector<Operand> operands;
   for (const Tensor& part : parts) operands.emplace_back(part, where);
   if (operands.empty()) throw ShapeError(situated("concat", {}, "there are no parts"));
-  return apply_all(Concat{counted_from_last(operands[0], axis, "concat")}, operands);
+  return apply_all(Concat{axis_from_end(operands[0], axis, "concat")}, operands);
 }
 Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
   return concat(std::span(parts.begin(), parts.size()), axis, where);

@@ -13,7 +13,10 @@ Tensor transpose(const Operand& x, Index axis0 = -2, Index axis1 = -1);
 /// else; empty otherwise.
 Term untransposed(const Term& x);
 /// Axis i of the result is axis `axes[i]` of x. Throws ShapeError unless `axes` is a permutation.
-Tensor permute(const Operand& x, std::initializer_list<Index> axes);
+Tensor permute(const Operand& x, std::span<const Index> axes);
+inline Tensor permute(const Operand& x, std::initializer_list<Index> axes) {
+  return permute(x, std::span(axes.begin(), axes.size()));
+}
 /// Elements start, start + step, ... before stop along one axis; negative positions count from the end and
 /// positions outside are limited to the axis, as in Python. The step must be positive (ValueError).
 Tensor slice(const Operand& x, Index axis, Index start, Index stop, Index step = 1);

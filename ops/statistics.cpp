@@ -1,0 +1,74 @@
+#include <gradweave/ops/statistics.hpp>
+
+#include <cmath>
+
+#include <gradweave/graph/algebra.hpp>
+#include <gradweave/graph/located_error.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/scatter.hpp>
+#include <gradweave/ops/shape.hpp>
+
+namespace gradweave {
+namespace {
+
+// A root whose derivative at 0 is taken to be 0.
+Tensor safe_power(const Tensor& x, double exponent) {
+  const Tensor is_zero = x == 0;
+  return where(is_zero, 0, pow(where(is_zero, 1, x), exponent));
+}
+
+ValuesAndIndices values_at(const Operand& x, const Tensor& indices, Index axis, bool keepdims) {
+  const Tensor values = take_along_axis(x, indices, axis);
+  return keepdims ? ValuesAndIndices{values, indices}
+                  : ValuesAndIndices{squeeze(values, axis), squeeze(indices, axis)};
+}
+
+}  // namespace
+
+Tensor std(const Operand& x, const Axes& axes, bool keepdims, double correction) {
+  return safe_power(var(x, axes, keepdims, correction), 0.5);
+}
+
+Tensor norm(const Operand& x, double order, const Axes& axes, bool keepdims) {
+  if (!is_floating(tensor_of(x, "norm").dtype()))
+    refuse<DTypeError>("norm", {x}, "expected a floating dtype");
+  if (order == 2) return safe_power(sum(square(x), axes, keepdims), 0.5);
+  if (order == 0) return cast(count_nonzero(x, axes, keepdims), x.tensor()->dtype());
+  const Tensor sizes = abs(x);
+  const Operand operand(sizes, x.where());
+  if (order == 1) return sum(operand, axes, keepdims);
+  if (std::isinf(order)) return order > 0 ? max(operand, axes, keepdims) : min(operand, axes, keepdims);
+  const Tensor powers = order > 0 ? safe_power(sizes, order) : pow(sizes, order);
+  return safe_power(sum(Operand(powers, x.where()), axes, keepdims), 1 / order);
+}
+
+Tensor count_nonzero(const Operand& x, const Axes& axes, bool keepdims) {
+  const Tensor counted = cast(not_equal(x, Operand(0, x.where())), DType::int64);
+  return sum(Operand(counted, x.where()), axes, keepdims);
+}
+
+Tensor amax(const Operand& x, const Axes& axes, bool keepdims) { return max(x, axes, keepdims); }
+Tensor amin(const Operand& x, const Axes& axes, bool keepdims) { return min(x, axes, keepdims); }
+std::pair<Tensor, Tensor> aminmax(const Operand& x, const Axes& axes, bool keepdims) {
+  return {min(x, axes, keepdims), max(x, axes, keepdims)};
+}
+ValuesAndIndices max_with_indices(const Operand& x, Index axis, bool keepdims) {
+  return values_at(x, argmax(x, axis, true), axis, keepdims);
+}
+ValuesAndIndices min_with_indices(const Operand& x, Index axis, bool keepdims) {
+  return values_at(x, argmin(x, axis, true), axis, keepdims);
+}
+
+Tensor nansum(const Operand& x, const Axes& axes, bool keepdims) {
+  const Tensor& from = tensor_of(x, "nansum");
+  if (!is_floating(from.dtype())) return sum(x, axes, keepdims);
+  return sum(Operand(where(equal(x, x), x, 0), x.where()), axes, keepdims);
+}
+Tensor nanmean(const Operand& x, const Axes& axes, bool keepdims) {
+  const Tensor& from = tensor_of(x, "nanmean");
+  if (!is_floating(from.dtype())) return mean(x, axes, keepdims);
+  const Tensor count = sum(Operand(cast(equal(x, x), from.dtype()), x.where()), axes, keepdims);
+  return nansum(x, axes, keepdims) / count;
+}
+
+}  // namespace gradweave
