@@ -64,7 +64,9 @@ Shape behind(Dims front, std::initializer_list<Index> axes) {
 Shape without_last(const Shape& shape, std::size_t count, std::initializer_list<Index> axes) {
   return behind(Dims(shape).first(shape.rank() - count), axes);
 }
-std::string matrix_name(Index k, Index count) { return count == 1 ? "the matrix" : fmt::format("matrix {}", k); }
+std::string matrix_name(Index k, Index count) {
+  return count == 1 ? "the matrix" : fmt::format("matrix {}", k);
+}
 
 Index cubic(const ArrayView& a) {
   const Index n = Matrices(a).rows;

@@ -77,6 +77,9 @@ enum class ElementFunction : std::uint8_t {
   asinh,
   acosh,
   atanh,
+  atan2,
+  exp2,
+  cbrt,
   erf,
   erfc,
   lgamma

@@ -91,6 +91,39 @@ struct RightShift {
   }
 };
 
+// Of the C library, element by element.
+template <class T>
+struct Exp2 {
+  static constexpr ElementFunction function = ElementFunction::exp2;
+  T operator()(T x) const { return std::exp2(x); }
+};
+template <class T>
+struct Cbrt {
+  static constexpr ElementFunction function = ElementFunction::cbrt;
+  T operator()(T x) const { return std::cbrt(x); }
+};
+template <class T>
+struct Atan2 {
+  static constexpr ElementFunction function = ElementFunction::atan2;
+  T operator()(T y, T x) const { return std::atan2(y, x); }
+};
+template <class T>
+struct CopySign {
+  static constexpr ElementFunction function = ElementFunction::copysign;
+  T operator()(T a, T b) const { return std::copysign(a, b); }
+};
+template <class T>
+struct Fmod {
+  static constexpr ElementFunction function = ElementFunction::fmod;
+  T operator()(T a, T b) const {
+    if constexpr (std::is_floating_point_v<T>) {
+      return std::fmod(a, b);
+    } else {
+      return b == 0 || b == T(-1) ? T(0) : static_cast<T>(a % b);
+    }
+  }
+};
+
 template <class T>
 struct Pow {
   static constexpr ElementFunction function = ElementFunction::pow;
