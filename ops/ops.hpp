@@ -30,6 +30,7 @@
 #include <gradweave/ops/shape.hpp>
 #include <gradweave/ops/softmax.hpp>
 #include <gradweave/ops/sort.hpp>
+#include <gradweave/ops/special.hpp>
 #include <gradweave/ops/statistics.hpp>
 
 namespace gradweave {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <iterator>
 
+#include <gradweave/graph/formula/special.hpp>
 #include <gradweave/graph/formula/symbol.hpp>
 #include <gradweave/graph/formula/vocabulary.hpp>
 
@@ -204,9 +205,22 @@ constexpr FunctionInfo table[] = {
      [](double a, double, double) { return std::erf(a); }, nullptr},
     {erfc, "erfc", 1, 40, 4, 4, monotone, {"\\operatorname{erfc}\\left(#1\\right)", 16}, {"erfc(#1)", 16}, {},
      [](double a, double, double) { return std::erfc(a); }, nullptr},
-    {lgamma, "lgamma", 1, 60, 16, 16, other,
-     {"\\log\\left|\\Gamma\\left(#1\\right)\\right|", 16}, {"lgamma(#1)", 16}, {},
-     [](double a, double, double) { return std::lgamma(a); }, nullptr},
+    {erfinv, "erfinv", 1, 60, 1, 3, monotone, {"\\operatorname{erf}^{-1}\\left(#1\\right)", 16}, {"", 16}, {},
+     [](double a, double, double) { return special::erfinv(a); }, nullptr},
+    {erfcinv, "erfcinv", 1, 60, 1, 3, monotone, {"\\operatorname{erfc}^{-1}\\left(#1\\right)", 16}, {"", 16}, {},
+     [](double a, double, double) { return special::erfcinv(a); }, nullptr},
+    {lgamma, "lgamma", 1, 60, 1, 4, other, {"\\log\\left|\\Gamma\\left(#1\\right)\\right|", 16}, {"lgamma(#1)", 16}, {},
+     [](double a, double, double) { return special::lgamma(a); }, nullptr},
+    {digamma, "digamma", 1, 60, 1, 4, other, {"\\psi\\left(#1\\right)", 16}, {"", 16}, {},
+     [](double a, double, double) { return special::digamma(a); }, nullptr},
+    {polygamma, "polygamma", 2, 200, 1, 4, other, {"\\psi^{\\left(#1\\right)}\\left(#2\\right)", 16}, {"", 16}, {},
+     [](double n, double a, double) { return special::polygamma(n, a); }, nullptr},
+    {gammainc, "gammainc", 2, 200, 1, 8, other, {"P\\left(#1, #2\\right)", 16}, {"", 16}, {},
+     [](double a, double x, double) { return special::gammainc(a, x); }, nullptr},
+    {gammaincc, "gammaincc", 2, 200, 1, 8, other, {"Q\\left(#1, #2\\right)", 16}, {"", 16}, {},
+     [](double a, double x, double) { return special::gammaincc(a, x); }, nullptr},
+    {betainc, "betainc", 3, 200, 1, 8, other, {"I_{#3}\\left(#1, #2\\right)", 16}, {"", 16}, {},
+     [](double a, double b, double x) { return special::betainc(a, b, x); }, nullptr},
 };
 // clang-format on
 static_assert(std::size(table) == function_count);

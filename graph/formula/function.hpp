@@ -82,9 +82,16 @@ enum class ElementFunction : std::uint8_t {
   cbrt,
   erf,
   erfc,
-  lgamma
+  erfinv,
+  erfcinv,
+  lgamma,
+  digamma,
+  polygamma,  ///< the derivative of digamma whose number is the first operand
+  gammainc,   ///< regularised, lower
+  gammaincc,  ///< and upper
+  betainc
 };
-inline constexpr std::size_t function_count = static_cast<std::size_t>(ElementFunction::lgamma) + 1;
+inline constexpr std::size_t function_count = static_cast<std::size_t>(ElementFunction::betainc) + 1;
 
 /// How a function is written. `#1`, `#2` and `#3` stand for its operands, which are put in parentheses if
 /// they bind less than `level`, a level of C's operators.
@@ -110,7 +117,7 @@ struct FunctionInfo {
   float float_ulps, double_ulps;
   RangeRule range;
   Notation latex;
-  Notation c;        ///< with <tgmath.h>
+  Notation c;        ///< with <tgmath.h>; empty where C has none
   Notation c_whole;  ///< of whole numbers, where it differs
   /// Its values; null where operands of this kind make no sense.
   double (*real)(double, double, double);

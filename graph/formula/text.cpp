@@ -201,6 +201,10 @@ constexpr Language latex{latex_number, latex_input, latex_pattern, "\\left(", "\
 std::string to_c(const Formula& formula, std::string_view name) {
   if (const std::string who = formula.hidden_by(); !who.empty())
     throw ValueError(fmt::format("to_c: the formula of {} is hidden by {}", formula.name, who));
+  for (const Formula::Term& term : formula.terms) {
+    if (term.operand_count > 0 && c_pattern(formula, term).text.empty())
+      throw ValueError(fmt::format("to_c: C has no {}, of {}", about(term.function).name, formula.name));
+  }
   // What is read several times has a name of its own.
   std::vector<int> reads(formula.terms.size(), 0);
   for (const Formula::Term& term : formula.terms) {

@@ -1,0 +1,69 @@
+#include <gradweave/graph/formula/special.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <boost/math/special_functions/beta.hpp>
+#include <boost/math/special_functions/digamma.hpp>
+#include <boost/math/special_functions/erf.hpp>
+#include <boost/math/special_functions/gamma.hpp>
+#include <boost/math/special_functions/polygamma.hpp>
+
+namespace gradweave::special {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// Results instead of exceptions; float64 is not computed as long double.
+namespace policies = boost::math::policies;
+using Quiet =
+    policies::policy<policies::domain_error<policies::ignore_error>,
+                     policies::pole_error<policies::ignore_error>,
+                     policies::overflow_error<policies::ignore_error>,
+                     policies::evaluation_error<policies::ignore_error>, policies::promote_double<false>>;
+constexpr Quiet quiet{};
+
+bool is_pole(double x) { return x <= 0 && x == std::floor(x); }
+
+}  // namespace
+
+double erfinv(double x) {
+  if (!(std::abs(x) <= 1)) return nan;
+  return std::abs(x) == 1 ? x * infinity : boost::math::erf_inv(x, quiet);
+}
+double erfcinv(double x) {
+  if (!(x >= 0 && x <= 2)) return nan;
+  return x == 0 ? infinity : x == 2 ? -infinity : boost::math::erfc_inv(x, quiet);
+}
+double lgamma(double x) {
+  if (std::isnan(x)) return x;
+  return is_pole(x) || std::isinf(x) ? infinity : boost::math::lgamma(x, quiet);
+}
+double digamma(double x) {
+  if (x == 0) return std::copysign(infinity, -x);
+  if (std::isnan(x) || is_pole(x)) return nan;
+  return std::isinf(x) ? x : boost::math::digamma(x, quiet);
+}
+double polygamma(double n, double x) {
+  const auto order = static_cast<int>(n);
+  if (order == 0) return digamma(x);
+  if (std::isnan(x)) return x;
+  if (is_pole(x)) return order % 2 != 0 ? infinity : x == 0 ? std::copysign(infinity, -x) : nan;
+  if (x == infinity) return 0;
+  return boost::math::polygamma(order, x, quiet);
+}
+double gammainc(double a, double x) {
+  if (!(a > 0 && x >= 0)) return nan;
+  return x == infinity ? (a == infinity ? nan : 1) : a == infinity ? 0 : boost::math::gamma_p(a, x, quiet);
+}
+double gammaincc(double a, double x) {
+  if (!(a > 0 && x >= 0)) return nan;
+  return x == infinity ? (a == infinity ? nan : 0) : a == infinity ? 1 : boost::math::gamma_q(a, x, quiet);
+}
+double betainc(double a, double b, double x) {
+  if (!(a > 0 && b > 0 && x >= 0 && x <= 1 && a < infinity && b < infinity)) return nan;
+  return boost::math::ibeta(a, b, x, quiet);
+}
+
+}  // namespace gradweave::special
