@@ -6,8 +6,11 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/kernels/elementary.hpp>
+#include <gradweave/ops/shape.hpp>
+#include <gradweave/ops/softmax.hpp>
 
 namespace gradweave {
 namespace {
@@ -53,6 +56,35 @@ Tensor gelu(const Operand& x, GeluForm form) {
   return x * 0.5 * (1 + tanh((x + pow(x, 3) * 0.044715) * slope));
 }
 Tensor silu(const Operand& x) { return x * sigmoid(x); }
+
+Tensor leaky_relu(const Operand& x, double slope) { return where(x > 0, x, x * slope); }
+Tensor prelu(const Operand& x, const Tensor& slope) { return where(x > 0, x, x * slope); }
+// The exponential is asked of what is not positive only: it may overflow elsewhere, and NaN come back.
+Tensor elu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0))); }
+Tensor celu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha)); }
+Tensor selu(const Operand& x) {
+  constexpr double alpha = 1.6732632423543772, scale = 1.0507009873554805;
+  return scale * elu(x, alpha);
+}
+Tensor mish(const Operand& x) { return x * tanh(softplus(x)); }
+Tensor softsign(const Operand& x) { return x / (1 + abs(x)); }
+Tensor tanhshrink(const Operand& x) { return x - Operand(tanh(x), x.where()); }
+Tensor logsigmoid(const Operand& x) { return -softplus(-x); }
+Tensor hardtanh(const Operand& x, double low, double high) { return clamp(x, low, high); }
+Tensor relu6(const Operand& x) { return clamp(x, 0, 6); }
+Tensor hardsigmoid(const Operand& x) { return relu6(x + 3) / 6; }
+Tensor hardswish(const Operand& x) { return x * hardsigmoid(x); }
+Tensor hardshrink(const Operand& x, double lambda) { return where(abs(x) > lambda, x, 0); }
+Tensor softshrink(const Operand& x, double lambda) {
+  return where(x > lambda, x - lambda, where(x < -lambda, x + lambda, 0));
+}
+Tensor threshold(const Operand& x, double threshold, double value) { return where(x > threshold, x, value); }
+Tensor glu(const Operand& x, Index axis) {
+  const Index at = axis_from_end(x, axis, "glu"), size = x.tensor()->size(at);
+  if (size % 2 != 0) refuse<ShapeError>("glu", {x}, "the axis cannot be halved");
+  return slice(x, at, 0, size / 2) * sigmoid(slice(x, at, size / 2, size));
+}
+Tensor softmin(const Operand& x, Index axis) { return softmax(-x, axis); }
 
 std::vector<const Operation*> activation_operations() {
   return {&operation_of<GeluOfErf>(), &operation_of<GeluVjp>()};
