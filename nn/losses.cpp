@@ -22,33 +22,172 @@ Operand as_dtype_of(const Operand& a, const Operand& target, Tensor& keep) {
   return {keep, a.where()};
 }
 
+Tensor reduced(const Tensor& losses, const Operand& of, Reduction reduction) {
+  const Operand operand(losses, of.where());
+  return reduction == Reduction::none ? losses : reduction == Reduction::sum ? sum(operand) : mean(operand);
+}
+Tensor difference(std::string_view loss, const Operand& prediction, const Operand& target) {
+  require_same_shape(loss, prediction, target);
+  Tensor keep;
+  return prediction - as_dtype_of(prediction, target, keep);
+}
+
+// The losses of rows whose terms -log p of the classes are given by functions: of the label, and their
+// weighted sum.
+template <class OfLabel, class OfAll>
+Tensor of_labels(std::string_view loss, const Operand& x, const Operand& target,
+                 const CrossEntropyOptions& options, const OfLabel& of_label, const OfAll& of_all) {
+  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
+    refuse<ValueError>(loss, {x, target}, "label_smoothing is from 0 to 1");
+  const DType dtype = x.tensor()->dtype();
+  const Index classes = x.tensor()->size(-1);
+  if (!options.weight.is_empty() && options.weight.shape() != Shape{classes})
+    refuse<ShapeError>(loss, {x, target}, "expected a weight for each class");
+  Tensor labels = *target.tensor(), kept;
+  if (options.ignore_index) {
+    const Tensor ignored = equal(target, *options.ignore_index);
+    kept = cast(logical_not(ignored), dtype);
+    labels = where(ignored, 0, labels);
+  }
+  Tensor losses = of_label(Operand(labels, target.where()));
+  Tensor weight;
+  if (!options.weight.is_empty()) {
+    weight = take(cast(options.weight, dtype), labels);
+    losses = losses * weight;
+  }
+  if (options.label_smoothing > 0) {
+    const double share = options.label_smoothing / static_cast<double>(classes);
+    losses = losses * (1 - options.label_smoothing) + of_all() * share;
+  }
+  if (!kept.is_empty()) {
+    losses = losses * kept;
+    weight = weight.is_empty() ? kept : weight * kept;
+  }
+  if (options.reduction != Reduction::mean || weight.is_empty()) return reduced(losses, x, options.reduction);
+  return sum(Operand(losses, x.where())) / sum(weight);
+}
+
+void require_labels(std::string_view loss, const Operand& x, const Operand& target) {
+  if (tensor_of(x, loss).rank() == 0)
+    refuse<ShapeError>(loss, {x, target}, "the logits are a scalar; expected (n, classes)");
+  if (tensor_of(target, loss).rank() == x.tensor()->rank()) return;
+  if (!is_integral(target.tensor()->dtype()))
+    refuse<DTypeError>(loss, {x, target},
+                       "class indices are int64; probabilities have as many axes as the logits");
+}
+
 }  // namespace
 
-Tensor mse_loss(const Operand& prediction, const Operand& target) {
-  require_same_shape("mse_loss", prediction, target);
-  Tensor keep;
-  return mean(square(prediction - as_dtype_of(prediction, target, keep)));
+Tensor mse_loss(const Operand& prediction, const Operand& target, Reduction reduction) {
+  return reduced(square(difference("mse_loss", prediction, target)), prediction, reduction);
+}
+Tensor l1_loss(const Operand& prediction, const Operand& target, Reduction reduction) {
+  return reduced(abs(difference("l1_loss", prediction, target)), prediction, reduction);
+}
+Tensor huber_loss(const Operand& prediction, const Operand& target, double delta, Reduction reduction) {
+  if (!(delta > 0)) refuse<ValueError>("huber_loss", {prediction, target}, "delta is positive");
+  const Tensor d = abs(difference("huber_loss", prediction, target));
+  return reduced(where(d <= delta, square(d) * 0.5, (d - delta / 2) * delta), prediction, reduction);
+}
+Tensor smooth_l1_loss(const Operand& prediction, const Operand& target, double beta, Reduction reduction) {
+  if (beta == 0) return l1_loss(prediction, target, reduction);
+  return huber_loss(prediction, target, beta, reduction) / beta;
 }
 
-Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& target) {
+Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& target,
+                                        const BinaryCrossEntropyOptions& options) {
   require_same_shape("binary_cross_entropy_with_logits", logits, target);
   Tensor keep;
-  return mean(softplus(logits) - logits * as_dtype_of(logits, target, keep));
+  const Operand t = as_dtype_of(logits, target, keep);
+  Tensor losses;
+  if (options.pos_weight.is_empty()) {
+    losses = softplus(logits) - logits * t;
+  } else {  // (1 - t) x + (1 + (w - 1) t) softplus(-x)
+    losses = (1 - t) * logits + (1 + (options.pos_weight - 1) * t) * softplus(-logits);
+  }
+  if (!options.weight.is_empty()) losses = losses * options.weight;
+  return reduced(losses, logits, options.reduction);
+}
+Tensor binary_cross_entropy(const Operand& p, const Operand& target, Reduction reduction) {
+  require_same_shape("binary_cross_entropy", p, target);
+  Tensor keep;
+  const Operand t = as_dtype_of(p, target, keep);
+  const Tensor yes = maximum(log(p), -100), no = maximum(log1p(-p), -100);
+  return reduced(-(t * yes + (1 - t) * no), p, reduction);
 }
 
-Tensor cross_entropy(const Operand& logits, const Operand& target) {
-  const Tensor &x = tensor_of(logits, "cross_entropy"), &t = tensor_of(target, "cross_entropy");
-  if (x.rank() == 0)
-    refuse<ShapeError>("cross_entropy", {logits, target}, "the logits are a scalar; expected (n, classes)");
-  if (t.rank() == x.rank()) {
+Tensor cross_entropy(const Operand& logits, const Operand& target, const CrossEntropyOptions& options) {
+  require_labels("cross_entropy", logits, target);
+  const Tensor& x = *logits.tensor();
+  if (target.tensor()->rank() == x.rank()) {
     require_same_shape("cross_entropy", logits, target);
-    return mean(-sum(cast(target, x.dtype()) * log_softmax(logits), {-1}));
+    const double smoothing = options.label_smoothing;
+    Tensor t = cast(target, x.dtype());
+    if (smoothing > 0) t = t * (1 - smoothing) + smoothing / static_cast<double>(x.size(-1));
+    if (!options.weight.is_empty()) t = t * cast(options.weight, x.dtype());
+    return reduced(-sum(t * log_softmax(logits), {-1}), logits, options.reduction);
   }
-  if (!is_integral(t.dtype()))
-    refuse<DTypeError>("cross_entropy", {logits, target},
-                       "class indices are int64; probabilities have as many axes as the logits");
-  const Tensor chosen = at_label(logits, target);
-  return mean(logsumexp(logits, {-1}) - chosen);
+  const auto of_label = [&](const Operand& labels) {
+    const Tensor chosen = at_label(logits, labels);
+    return logsumexp(logits, {-1}) - chosen;
+  };
+  const auto of_all = [&] {
+    const Tensor all = -log_softmax(logits);
+    return sum(options.weight.is_empty() ? all : all * cast(options.weight, x.dtype()), {-1});
+  };
+  return of_labels("cross_entropy", logits, target, options, of_label, of_all);
+}
+
+Tensor nll_loss(const Operand& log_probabilities, const Operand& target, const CrossEntropyOptions& options) {
+  require_labels("nll_loss", log_probabilities, target);
+  const Tensor& x = *log_probabilities.tensor();
+  const auto of_label = [&](const Operand& labels) { return -at_label(log_probabilities, labels); };
+  const auto of_all = [&] {
+    return sum(options.weight.is_empty() ? -x : -x * cast(options.weight, x.dtype()), {-1});
+  };
+  return of_labels("nll_loss", log_probabilities, target, options, of_label, of_all);
+}
+
+Tensor kl_div(const Operand& input, const Operand& target, Reduction reduction) {
+  require_same_shape("kl_div", input, target);
+  return reduced(xlogy(target, target) - target * input, input, reduction);
+}
+Tensor poisson_nll_loss(const Operand& input, const Operand& target, Reduction reduction) {
+  require_same_shape("poisson_nll_loss", input, target);
+  return reduced(exp(input) - target * input, input, reduction);
+}
+Tensor gaussian_nll_loss(const Operand& input, const Operand& target, const Operand& variance, double epsilon,
+                         Reduction reduction) {
+  const Tensor limited = maximum(variance, epsilon);
+  return reduced((log(limited) + square(difference("gaussian_nll_loss", input, target)) / limited) * 0.5,
+                 input, reduction);
+}
+Tensor hinge_loss(const Operand& input, const Operand& target, double margin, Reduction reduction) {
+  require_same_shape("hinge_loss", input, target);
+  return reduced(relu(margin - target * input), input, reduction);
+}
+Tensor soft_margin_loss(const Operand& input, const Operand& target, Reduction reduction) {
+  require_same_shape("soft_margin_loss", input, target);
+  return reduced(softplus(-(target * input)), input, reduction);
+}
+Tensor margin_ranking_loss(const Operand& a, const Operand& b, const Operand& target, double margin,
+                           Reduction reduction) {
+  return reduced(relu(margin - target * difference("margin_ranking_loss", a, b)), a, reduction);
+}
+Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis, double epsilon) {
+  return vecdot(a, b, axis) / (maximum(norm(a, 2, axis), epsilon) * maximum(norm(b, 2, axis), epsilon));
+}
+Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& target, double margin,
+                             Reduction reduction) {
+  require_same_shape("cosine_embedding_loss", a, b);
+  const Tensor cosine = cosine_similarity(a, b);
+  return reduced(where(equal(target, 1), 1 - cosine, relu(cosine - margin)), a, reduction);
+}
+Tensor triplet_margin_loss(const Operand& anchor, const Operand& positive, const Operand& negative,
+                           double margin, Reduction reduction) {
+  const Tensor near = norm(difference("triplet_margin_loss", anchor, positive), 2, -1);
+  const Tensor far = norm(difference("triplet_margin_loss", anchor, negative), 2, -1);
+  return reduced(relu(near - far + margin), anchor, reduction);
 }
 
 }  // namespace gradweave::nn

@@ -1,9 +1,10 @@
-// Losses: scalars to minimise, each the mean over what it is given. Plain functions of ops, differentiable to
-// any order.
+// Losses: scalars to minimise, by default the mean over what they are given. Plain functions of ops,
+// differentiable to any order.
 //
 // A common beginner's error: `cross_entropy(softmax(net(x)), y)`. The loss takes logits, and applies softmax
 // (or sigmoid) itself: with probabilities a network learns badly, and nothing says why.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include <gradweave/graph/operation.hpp>
@@ -11,18 +12,71 @@
 
 namespace gradweave::nn {
 
-/// mean((prediction - target)^2) over all elements. Throws ShapeError unless the shapes are equal:
-/// broadcasting here is a mistake.
-Tensor mse_loss(const Operand& prediction, const Operand& target);
+/// What becomes of the losses of the elements or rows.
+enum class Reduction { mean, sum, none };
 
-/// mean(-t log p - (1 - t) log(1 - p)) with p = sigmoid(logits), over all elements and without overflow. The
-/// target holds 0 and 1, or probabilities. Throws ShapeError unless the shapes are equal.
-Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& target);
+/// (prediction - target)^2 of all elements. Throws ShapeError unless the shapes are equal: broadcasting here
+/// is a mistake. So do the other losses.
+Tensor mse_loss(const Operand& prediction, const Operand& target, Reduction reduction = Reduction::mean);
+/// |prediction - target|.
+Tensor l1_loss(const Operand& prediction, const Operand& target, Reduction reduction = Reduction::mean);
+/// d^2 / 2 of differences up to delta, delta (d - delta / 2) of larger ones (P. J. Huber, 1964);
+/// `smooth_l1_loss` is the same over beta.
+Tensor huber_loss(const Operand& prediction, const Operand& target, double delta = 1,
+                  Reduction reduction = Reduction::mean);
+Tensor smooth_l1_loss(const Operand& prediction, const Operand& target, double beta = 1,
+                      Reduction reduction = Reduction::mean);
 
-/// mean(-log softmax(logits)[label]) over the rows of logits (n, classes), without overflow. The target holds
-/// class indices (int64, shape (n)) or a probability for each class (shape (n, classes), such as one-hot).
-/// Throws ShapeError and DTypeError for other targets; a label outside [0, classes) throws ValueError when
+struct BinaryCrossEntropyOptions {
+  Tensor weight = {};      ///< of each element; broadcasts
+  Tensor pos_weight = {};  ///< of the part of t = 1; broadcasts
+  Reduction reduction = Reduction::mean;
+};
+/// -t log p - (1 - t) log(1 - p) with p = sigmoid(logits), over all elements and without overflow. The target
+/// holds 0 and 1, or probabilities.
+Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& target,
+                                        const BinaryCrossEntropyOptions& options = {});
+/// The same of probabilities p; logarithms are at least -100, as in PyTorch.
+Tensor binary_cross_entropy(const Operand& p, const Operand& target, Reduction reduction = Reduction::mean);
+
+struct CrossEntropyOptions {
+  Tensor weight = {};                      ///< of each class; the mean is over the weights
+  std::optional<Index> ignore_index = {};  ///< rows with this label count for nothing
+  double label_smoothing = 0;              ///< how much of each target is spread over all classes
+  Reduction reduction = Reduction::mean;
+};
+/// -log softmax(logits)[label] of the rows of logits (n, classes), or of (..., classes), without overflow.
+/// The target holds class indices (whole, of the shape without the last axis) or a probability for each class
+/// (of the logits' shape, such as one-hot). Throws ShapeError and DTypeError for other targets, and
+/// ValueError for a label_smoothing outside [0, 1]; a label outside [0, classes) throws ValueError when
 /// evaluated, and names its row.
-Tensor cross_entropy(const Operand& logits, const Operand& target);
+Tensor cross_entropy(const Operand& logits, const Operand& target, const CrossEntropyOptions& options = {});
+/// -x[label] of rows of logarithms of probabilities.
+Tensor nll_loss(const Operand& log_probabilities, const Operand& target,
+                const CrossEntropyOptions& options = {});
+
+/// target (log target - input), for logarithms of probabilities `input`, as in PyTorch; 0 where the target is
+/// 0.
+Tensor kl_div(const Operand& input, const Operand& target, Reduction reduction = Reduction::mean);
+/// exp(input) - target input, for the logarithm of a rate.
+Tensor poisson_nll_loss(const Operand& input, const Operand& target, Reduction reduction = Reduction::mean);
+/// (log variance + (input - target)^2 / variance) / 2, of variances of at least `epsilon`.
+Tensor gaussian_nll_loss(const Operand& input, const Operand& target, const Operand& variance,
+                         double epsilon = 1e-6, Reduction reduction = Reduction::mean);
+/// max(0, margin - target input), for targets 1 and -1; and log(1 + exp(-target input)).
+Tensor hinge_loss(const Operand& input, const Operand& target, double margin = 1,
+                  Reduction reduction = Reduction::mean);
+Tensor soft_margin_loss(const Operand& input, const Operand& target, Reduction reduction = Reduction::mean);
+/// max(0, margin - target (a - b)): which of two is to be ranked higher.
+Tensor margin_ranking_loss(const Operand& a, const Operand& b, const Operand& target, double margin = 0,
+                           Reduction reduction = Reduction::mean);
+/// The cosine of the angle between vectors along an axis; lengths count as at least `epsilon`.
+Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis = -1, double epsilon = 1e-8);
+/// 1 - cosine of pairs with target 1, max(0, cosine - margin) of those with -1.
+Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& target, double margin = 0,
+                             Reduction reduction = Reduction::mean);
+/// max(0, |anchor - positive| - |anchor - negative| + margin), along the last axis.
+Tensor triplet_margin_loss(const Operand& anchor, const Operand& positive, const Operand& negative,
+                           double margin = 1, Reduction reduction = Reduction::mean);
 
 }  // namespace gradweave::nn

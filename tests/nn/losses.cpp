@@ -136,4 +136,54 @@ TEST_CASE("losses refuse with their name, what they were given, and the line", "
   CHECK_THROWS_AS(nn::mse_loss(Tensor(), Tensor()), GraphError);
 }
 
+TEST_CASE("losses by their formulas", "[losses]") {
+  const Tensor p = constant({0.5, -1, 3}, DType::float64), t = constant({1, 1, 1}, DType::float64);
+  const auto none = nn::Reduction::none;
+  const auto values = [](const Tensor& x) { return x.to_vector<double>(); };
+  using Doubles = std::vector<double>;
+  CHECK(values(nn::l1_loss(p, t, none)) == Doubles{0.5, 2, 2});
+  CHECK(nn::l1_loss(p, t, nn::Reduction::sum).item<double>() == 4.5);
+  CHECK(nn::l1_loss(p, t).item<double>() == 1.5);
+  CHECK(values(nn::huber_loss(p, t, 1, none)) == Doubles{0.125, 1.5, 1.5});
+  CHECK(values(nn::smooth_l1_loss(p, t, 0.5, none)) == Doubles{0.25, 1.75, 1.75});
+  CHECK(values(nn::hinge_loss(p, t, 1, none)) == Doubles{0.5, 2, 0});
+  CHECK(values(nn::poisson_nll_loss(p * 0, t, none)) == Doubles{1, 1, 1});
+  CHECK(values(nn::gaussian_nll_loss(p, t, 1, 1e-6, none)) == Doubles{0.125, 2, 2});
+  CHECK(values(nn::kl_div(log(constant({0.5, 0.5}, DType::float64)), constant({1, 0}, DType::float64),
+                          none))[0] == Approx(std::log(2)));
+  CHECK(nn::binary_cross_entropy(constant({0.0, 1.0}), constant({1, 1})).item<double>() == 50);
+  CHECK(nn::cosine_similarity(constant({3, 4}), constant({4, 3})).item<double>() == Approx(0.96));
+  CHECK(nn::cosine_similarity(constant({0, 0}), constant({4, 3})).item<double>() == 0);
+  CHECK(nn::triplet_margin_loss(constant({{0, 0}}), constant({{3, 4}}), constant({{6, 8}})).item<double>() ==
+        0);
+  CHECK(nn::margin_ranking_loss(constant({1}), constant({3}), constant({1})).item<double>() == 2);
+  CHECK_THROWS_AS(nn::l1_loss(p, ones({2})), ShapeError);
+}
+
+TEST_CASE("cross_entropy with weights, ignored labels and smoothing, as PyTorch's", "[losses]") {
+  const Tensor x = constant({{1, 2, 0.5}, {0.1, -1, 3}, {2, 2, 2}}, DType::float64);
+  const Tensor labels = constant({1, 2, 0}, DType::int64);
+  const auto row = [](double chosen, double a, double b, double c) {
+    return std::log(std::exp(a) + std::exp(b) + std::exp(c)) - chosen;
+  };
+  const double l0 = row(2, 1, 2, 0.5), l1 = row(3, 0.1, -1, 3), l2 = row(2, 2, 2, 2);
+  CHECK(nn::cross_entropy(x, labels).item<double>() == Approx((l0 + l1 + l2) / 3));
+  const Tensor weight = constant({1, 2, 4}, DType::float64);
+  CHECK(nn::cross_entropy(x, labels, {.weight = weight}).item<double>() ==
+        Approx((2 * l0 + 4 * l1 + l2) / 7));
+  CHECK(nn::cross_entropy(x, labels, {.ignore_index = 0}).item<double>() == Approx((l0 + l1) / 2));
+  const Tensor outside = constant({1, 2, -100}, DType::int64);
+  CHECK(nn::cross_entropy(x, outside, {.ignore_index = -100}).item<double>() == Approx((l0 + l1) / 2));
+  const double all0 = row(1, 1, 2, 0.5) + l0 + row(0.5, 1, 2, 0.5);
+  CHECK(nn::cross_entropy(x, labels, {.label_smoothing = 0.3, .reduction = nn::Reduction::none})
+            .to_vector<double>()[0] == Approx(0.7 * l0 + 0.1 * all0));
+  CHECK(nn::cross_entropy(x, one_hot(labels, 3), {.label_smoothing = 0.3}).item<double>() ==
+        Approx(nn::cross_entropy(x, labels, {.label_smoothing = 0.3}).item<double>()));
+  CHECK(nn::nll_loss(log_softmax(x), labels).item<double>() == Approx((l0 + l1 + l2) / 3));
+  CHECK(nn::binary_cross_entropy_with_logits(constant(2.0), constant(1), {.pos_weight = constant(3)})
+            .item<double>() == Approx(3 * std::log1p(std::exp(-2))));
+  CHECK_THROWS_AS(nn::cross_entropy(x, labels, {.label_smoothing = 2}), ValueError);
+  CHECK_THROWS_AS(nn::cross_entropy(x, labels, {.weight = ones({2})}), ShapeError);
+}
+
 }  // namespace
