@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/kernels/convolve.hpp>
+#include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
 namespace {
@@ -193,6 +195,55 @@ SamplesOf<Conv2d> Conv2d::samples() {
 
 Tensor conv2d(const Operand& x, const Operand& weight, const Conv2dOptions& options) {
   return apply(Conv2d{options.stride, options.padding, options.dilation, options.groups}, {x, weight});
+}
+
+namespace {
+
+// A sequence as an image of one row.
+Operand as_row(const Operand& x, Tensor& keep, std::string_view op) {
+  if (tensor_of(x, op).rank() != 3) refuse<ShapeError>(op, {x}, "expected three axes");
+  keep = expand_dims(x, 2);
+  return {keep, x.where()};
+}
+
+}  // namespace
+
+Tensor conv1d(const Operand& x, const Operand& weight, const Conv1dOptions& options) {
+  Tensor row, window;
+  const Conv2dOptions flat{.stride = {1, options.stride},
+                           .padding = {0, options.padding},
+                           .dilation = {1, options.dilation},
+                           .groups = options.groups};
+  return squeeze(conv2d(as_row(x, row, "conv1d"), as_row(weight, window, "conv1d"), flat), 2);
+}
+
+Tensor conv_transpose2d(const Operand& x, const Operand& weight, const ConvTranspose2dOptions& options) {
+  const Tensor &y = tensor_of(x, "conv_transpose2d"), &w = tensor_of(weight, "conv_transpose2d");
+  if (y.rank() != 4 || w.rank() != 4)
+    refuse<ShapeError>("conv_transpose2d", {x, weight}, "expected four axes");
+  const auto size = [&](Index count, Index window, Index Pair::*part) {
+    const Index stride = options.stride.*part, dilation = options.dilation.*part,
+                more = options.output_padding.*part;
+    if (more < 0 || (more >= stride && more >= dilation))
+      refuse<ValueError>("conv_transpose2d", {x, weight}, "output_padding is less than stride or dilation");
+    return (count - 1) * stride - 2 * (options.padding.*part) + dilation * (window - 1) + more + 1;
+  };
+  const Pair image(size(y.size(2), w.size(2), &Pair::rows), size(y.size(3), w.size(3), &Pair::cols));
+  if (image.rows < 1 || image.cols < 1)
+    refuse<ShapeError>("conv_transpose2d", {x, weight}, "nothing is left");
+  return apply(Conv2dInput{options.stride, options.padding, options.dilation, options.groups, image},
+               {x, weight});
+}
+Tensor conv_transpose1d(const Operand& x, const Operand& weight, const ConvTranspose1dOptions& options) {
+  Tensor row, window;
+  const ConvTranspose2dOptions flat{.stride = {1, options.stride},
+                                    .padding = {0, options.padding},
+                                    .output_padding = {0, options.output_padding},
+                                    .dilation = {1, options.dilation},
+                                    .groups = options.groups};
+  return squeeze(
+      conv_transpose2d(as_row(x, row, "conv_transpose1d"), as_row(weight, window, "conv_transpose1d"), flat),
+      2);
 }
 
 std::vector<const Operation*> convolution_operations() {

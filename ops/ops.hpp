@@ -21,6 +21,7 @@
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
+#include <gradweave/ops/pad.hpp>
 #include <gradweave/ops/pooling.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/rearrange.hpp>
