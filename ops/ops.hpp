@@ -16,6 +16,7 @@
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
+#include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
 #include <gradweave/ops/linalg.hpp>
 #include <gradweave/ops/matmul.hpp>
