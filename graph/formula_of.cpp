@@ -52,12 +52,18 @@ class Building final : public FormulaBuilder {
     term.whole = value;
     return add(std::move(term));
   }
-  TermId apply(ElementFunction function, DType dtype, std::initializer_list<TermId> operands) override {
-    return add(function_of(function, dtype, operands));
+  TermId apply(ElementFunction function, DType dtype, TermId a, TermId b, TermId c) override {
+    Formula::Term term = blank(function, dtype);
+    term.operand_count = static_cast<std::uint8_t>(about(function).operands);
+    const std::array operands{a, b, c};
+    std::copy_n(operands.begin(), term.operand_count, term.operands.begin());
+    return add(std::move(term));
   }
   TermId hide(std::string_view who, DType dtype, std::initializer_list<TermId> operands) override {
-    Formula::Term term = function_of(ElementFunction::hidden, dtype, operands);
+    Formula::Term term = blank(ElementFunction::hidden, dtype);
     term.hidden_by = who;
+    term.operand_count = static_cast<std::uint8_t>(operands.size());
+    std::ranges::copy(operands, term.operands.begin());
     return add(std::move(term));
   }
   TermId combine(ElementFunction function, std::span<const detail::Symbol> operands) override {
@@ -82,7 +88,7 @@ class Building final : public FormulaBuilder {
     const DType from = dtype_of_term(term);
     if (from == to) return term;
     if (ordered && to == DType::uint64) term = with_sign_flipped(term);
-    term = apply(ElementFunction::cast, to, {term});
+    term = apply(ElementFunction::cast, to, term, 0, 0);
     return ordered && from == DType::uint64 ? with_sign_flipped(term) : term;
   }
 
@@ -122,16 +128,9 @@ class Building final : public FormulaBuilder {
     term.dtype = dtype;
     return term;
   }
-  static Formula::Term function_of(ElementFunction function, DType dtype,
-                                   std::initializer_list<TermId> operands) {
-    Formula::Term term = blank(function, dtype);
-    std::ranges::copy(operands, term.operands.begin());
-    term.operand_count = static_cast<std::uint8_t>(operands.size());
-    return term;
-  }
   TermId with_sign_flipped(TermId term) {
-    return apply(ElementFunction::bitwise_xor, DType::int64,
-                 {term, whole_number(std::numeric_limits<Index>::min(), DType::int64)});
+    const TermId sign = whole_number(std::numeric_limits<Index>::min(), DType::int64);
+    return apply(ElementFunction::bitwise_xor, DType::int64, term, sign, 0);
   }
   TermId add(Formula::Term term) {
     const auto same = std::ranges::find_if(formula_.terms, [&](const Formula::Term& other) {
