@@ -14,9 +14,9 @@
 namespace gradweave {
 namespace {
 
-class Building final : public FormulaBuilder {
+class Deriving final : public FormulaBuilder {
  public:
-  explicit Building(std::string name) { formula_.name = std::move(name); }
+  explicit Deriving(std::string name) { formula_.name = std::move(name); }
 
   TermId input(DType dtype) {
     formula_.inputs.push_back(dtype);
@@ -156,11 +156,11 @@ class Building final : public FormulaBuilder {
 Formula formula_of(const Operation& operation, const void* attributes, std::span<const DType> inputs) {
   if (!operation.elementwise || operation.formulas == nullptr)
     throw ValueError(fmt::format("formula_of: {} is not an elementwise op", operation.name));
-  Building building{std::string(operation.name)};
+  Deriving deriving{std::string(operation.name)};
   std::vector<TermId> terms;
   std::optional<DType> promoted;  // of the inputs whose dtype is not fixed
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    terms.push_back(building.input(inputs[i]));
+    terms.push_back(deriving.input(inputs[i]));
     DType wanted = promoted.value_or(inputs[i]);
     const bool is_scalar = i + operation.scalar_inputs >= inputs.size();
     if (is_scalar && inputs[i] == computed_as(wanted)) wanted = inputs[i];  // as which it may come at once
@@ -177,16 +177,16 @@ Formula formula_of(const Operation& operation, const void* attributes, std::span
     throw DTypeError(fmt::format("formula_of: {} does not take {}", operation.name,
                                  promoted ? name_of(*promoted) : "no inputs"));
   if (operation.as_stored)
-    return building.finish(operation.formulas[number_of(*promoted)](attributes, building, terms));
+    return deriving.finish(operation.formulas[number_of(*promoted)](attributes, deriving, terms));
 
   for (TermId& term : terms) {
-    const DType dtype = building.dtype_of_term(term);
-    term = building.converted(term, computed_as(dtype), operation.ordered);
+    const DType dtype = deriving.dtype_of_term(term);
+    term = deriving.converted(term, computed_as(dtype), operation.ordered);
   }
-  const TermId y = operation.formulas[kernel_of(*promoted)](attributes, building, terms);
-  const DType dtype = building.dtype_of_term(y);
+  const TermId y = operation.formulas[kernel_of(*promoted)](attributes, deriving, terms);
+  const DType dtype = deriving.dtype_of_term(y);
   const bool is_stored_as_promoted = dtype == computed_as(*promoted);
-  return building.finish(building.converted(y, is_stored_as_promoted ? *promoted : dtype, operation.ordered));
+  return deriving.finish(deriving.converted(y, is_stored_as_promoted ? *promoted : dtype, operation.ordered));
 }
 
 Formula formula_of(const Tensor& x) {
