@@ -62,7 +62,7 @@ constexpr std::array<BlockKernel, dtype_count> Cast::kernels =
 constexpr std::array<Operation::TermOf, dtype_count> Cast::terms = [] {
   std::array<Operation::TermOf, dtype_count> all;
   all.fill([](const void* attributes, FormulaBuilder& b, std::span<const TermId> inputs) {
-    return b.apply(ElementFunction::cast, static_cast<const Cast*>(attributes)->dtype, {inputs[0]});
+    return b.apply(ElementFunction::cast, static_cast<const Cast*>(attributes)->dtype, inputs[0]);
   });
   return all;
 }();

@@ -230,16 +230,17 @@ inline void require_like(const Spec& y, const Spec& x) {
 
 template <class Op>
 double flops(const void* attributes, const ArrayView& y, std::span<const ArrayView> inputs) {
-  if constexpr (requires { &Op::flops; }) {
-    const Op& op = as<Op>(attributes);
-    return spread([&](const auto&... x) -> decltype(op.flops(y, x...)) { return op.flops(y, x...); }, inputs);
-  } else if constexpr (ElementwiseOp<Op>) {
-    return static_cast<double>(y.size());
-  } else {
-    double all = 0;
-    for (const ArrayView& x : inputs) all += static_cast<double>(x.size());
-    return all;
-  }
+  const Op& op = as<Op>(attributes);
+  return spread([&](const auto&... x) -> decltype(op.flops(y, x...)) { return op.flops(y, x...); }, inputs);
+}
+// What is not said: one for each element of an elementwise op's output, and of a kernel's inputs.
+inline double flops_of_output(const void*, const ArrayView& y, std::span<const ArrayView>) {
+  return static_cast<double>(y.size());
+}
+inline double flops_of_inputs(const void*, const ArrayView&, std::span<const ArrayView> inputs) {
+  double all = 0;
+  for (const ArrayView& x : inputs) all += static_cast<double>(x.size());
+  return all;
 }
 
 template <class Tree>
@@ -397,7 +398,11 @@ constexpr Operation describe() {
     if constexpr (requires { Op::splat; }) table.splat = Op::splat;
   }
 
-  if constexpr (!ViewOp<Op>) table.flops = &flops<Op>;
+  if constexpr (requires { &Op::flops; }) {
+    table.flops = &flops<Op>;
+  } else if constexpr (!ViewOp<Op>) {
+    table.flops = ElementwiseOp<Op> ? &flops_of_output : &flops_of_inputs;
+  }
   if constexpr (requires { Op::identity; }) table.identity = Op::identity;
   if constexpr (requires(const Op& op, Pullback& p) { op.vjp(p); }) {
     table.pull_back = [](const void* attributes, Pullback& p) { as<Op>(attributes).vjp(p); };

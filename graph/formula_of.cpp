@@ -14,9 +14,9 @@
 namespace gradweave {
 namespace {
 
-class Building final : public FormulaBuilder {
+class Deriving final : public FormulaBuilder {
  public:
-  explicit Building(std::string name) { formula_.name = std::move(name); }
+  explicit Deriving(std::string name) { formula_.name = std::move(name); }
 
   TermId input(DType dtype) {
     formula_.inputs.push_back(dtype);
@@ -52,12 +52,18 @@ class Building final : public FormulaBuilder {
     term.whole = value;
     return add(std::move(term));
   }
-  TermId apply(ElementFunction function, DType dtype, std::initializer_list<TermId> operands) override {
-    return add(function_of(function, dtype, operands));
+  TermId apply(ElementFunction function, DType dtype, TermId a, TermId b, TermId c) override {
+    Formula::Term term = blank(function, dtype);
+    term.operand_count = static_cast<std::uint8_t>(about(function).operands);
+    const std::array operands{a, b, c};
+    std::copy_n(operands.begin(), term.operand_count, term.operands.begin());
+    return add(std::move(term));
   }
   TermId hide(std::string_view who, DType dtype, std::initializer_list<TermId> operands) override {
-    Formula::Term term = function_of(ElementFunction::hidden, dtype, operands);
+    Formula::Term term = blank(ElementFunction::hidden, dtype);
     term.hidden_by = who;
+    term.operand_count = static_cast<std::uint8_t>(operands.size());
+    std::ranges::copy(operands, term.operands.begin());
     return add(std::move(term));
   }
   TermId combine(ElementFunction function, std::span<const detail::Symbol> operands) override {
@@ -82,7 +88,7 @@ class Building final : public FormulaBuilder {
     const DType from = dtype_of_term(term);
     if (from == to) return term;
     if (ordered && to == DType::uint64) term = with_sign_flipped(term);
-    term = apply(ElementFunction::cast, to, {term});
+    term = apply(ElementFunction::cast, to, term, 0, 0);
     return ordered && from == DType::uint64 ? with_sign_flipped(term) : term;
   }
 
@@ -122,16 +128,9 @@ class Building final : public FormulaBuilder {
     term.dtype = dtype;
     return term;
   }
-  static Formula::Term function_of(ElementFunction function, DType dtype,
-                                   std::initializer_list<TermId> operands) {
-    Formula::Term term = blank(function, dtype);
-    std::ranges::copy(operands, term.operands.begin());
-    term.operand_count = static_cast<std::uint8_t>(operands.size());
-    return term;
-  }
   TermId with_sign_flipped(TermId term) {
-    return apply(ElementFunction::bitwise_xor, DType::int64,
-                 {term, whole_number(std::numeric_limits<Index>::min(), DType::int64)});
+    const TermId sign = whole_number(std::numeric_limits<Index>::min(), DType::int64);
+    return apply(ElementFunction::bitwise_xor, DType::int64, term, sign, 0);
   }
   TermId add(Formula::Term term) {
     const auto same = std::ranges::find_if(formula_.terms, [&](const Formula::Term& other) {
@@ -157,11 +156,11 @@ class Building final : public FormulaBuilder {
 Formula formula_of(const Operation& operation, const void* attributes, std::span<const DType> inputs) {
   if (!operation.elementwise || operation.formulas == nullptr)
     throw ValueError(fmt::format("formula_of: {} is not an elementwise op", operation.name));
-  Building building{std::string(operation.name)};
+  Deriving deriving{std::string(operation.name)};
   std::vector<TermId> terms;
   std::optional<DType> promoted;  // of the inputs whose dtype is not fixed
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    terms.push_back(building.input(inputs[i]));
+    terms.push_back(deriving.input(inputs[i]));
     DType wanted = promoted.value_or(inputs[i]);
     const bool is_scalar = i + operation.scalar_inputs >= inputs.size();
     if (is_scalar && inputs[i] == computed_as(wanted)) wanted = inputs[i];  // as which it may come at once
@@ -178,16 +177,16 @@ Formula formula_of(const Operation& operation, const void* attributes, std::span
     throw DTypeError(fmt::format("formula_of: {} does not take {}", operation.name,
                                  promoted ? name_of(*promoted) : "no inputs"));
   if (operation.as_stored)
-    return building.finish(operation.formulas[number_of(*promoted)](attributes, building, terms));
+    return deriving.finish(operation.formulas[number_of(*promoted)](attributes, deriving, terms));
 
   for (TermId& term : terms) {
-    const DType dtype = building.dtype_of_term(term);
-    term = building.converted(term, computed_as(dtype), operation.ordered);
+    const DType dtype = deriving.dtype_of_term(term);
+    term = deriving.converted(term, computed_as(dtype), operation.ordered);
   }
-  const TermId y = operation.formulas[kernel_of(*promoted)](attributes, building, terms);
-  const DType dtype = building.dtype_of_term(y);
+  const TermId y = operation.formulas[kernel_of(*promoted)](attributes, deriving, terms);
+  const DType dtype = deriving.dtype_of_term(y);
   const bool is_stored_as_promoted = dtype == computed_as(*promoted);
-  return building.finish(building.converted(y, is_stored_as_promoted ? *promoted : dtype, operation.ordered));
+  return deriving.finish(deriving.converted(y, is_stored_as_promoted ? *promoted : dtype, operation.ordered));
 }
 
 Formula formula_of(const Tensor& x) {

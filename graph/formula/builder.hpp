@@ -29,8 +29,8 @@ class FormulaBuilder {
   virtual TermId term_of(const void* data, DType dtype) = 0;
   virtual TermId real_number(double value, DType dtype) = 0;
   virtual TermId whole_number(Index value, DType dtype) = 0;
-  /// A function of terms. Equal terms are one.
-  virtual TermId apply(ElementFunction function, DType dtype, std::initializer_list<TermId> operands) = 0;
+  /// A function of terms, of as many as it has. Equal terms are one.
+  virtual TermId apply(ElementFunction function, DType dtype, TermId a, TermId b = 0, TermId c = 0) = 0;
   /// A function that `who` keeps to itself, named as the compiler spells its type.
   virtual TermId hide(std::string_view who, DType dtype, std::initializer_list<TermId> operands) = 0;
   /// A function of symbols, of which some are numbers: of the dtype of those that are not, or a condition.

@@ -186,16 +186,16 @@ TermId term_of_functor(FormulaBuilder& b, const F& f, DType result, Terms... x) 
   if constexpr (requires { F::composed; }) {
     return f(Symbol(b, x)...).term();
   } else if constexpr (requires { f.function; }) {
-    return b.apply(f.function, result, {x...});
+    return b.apply(f.function, result, x...);
   } else if constexpr (is_product_with_itself<F>) {
-    return b.apply(ElementFunction::multiply, result, {x..., x...});
+    return b.apply(ElementFunction::multiply, result, x..., x...);
   } else if constexpr (is_cube<F>) {
-    return b.apply(ElementFunction::multiply, result,
-                   {b.apply(ElementFunction::multiply, result, {x..., x...}), x...});
+    return b.apply(ElementFunction::multiply, result, b.apply(ElementFunction::multiply, result, x..., x...),
+                   x...);
   } else if constexpr (is_inverse<F>) {
-    return b.apply(ElementFunction::divide, result, {b.real_number(1, result), x...});
+    return b.apply(ElementFunction::divide, result, b.real_number(1, result), x...);
   } else if constexpr (function_of<F> != ElementFunction::hidden) {
-    return b.apply(function_of<F>, result, {x...});
+    return b.apply(function_of<F>, result, x...);
   } else {
     return b.hide(type_name<F>(), result, {x...});
   }
@@ -222,7 +222,7 @@ TermId term_of_node(FormulaBuilder& b, const Eigen::CwiseTernaryOp<F, X, Y, Z>& 
 template <class X, class Y, class Z>
 TermId term_of_node(FormulaBuilder& b, const Eigen::Select<X, Y, Z>& e, DType result) {
   const TermId x = term_of_expression(b, e.conditionMatrix()), y = term_of_expression(b, e.thenMatrix());
-  return b.apply(ElementFunction::select, result, {x, y, term_of_expression(b, e.elseMatrix())});
+  return b.apply(ElementFunction::select, result, x, y, term_of_expression(b, e.elseMatrix()));
 }
 template <class T, class X>
 TermId term_of_node(FormulaBuilder& b,

@@ -32,17 +32,17 @@ void store(const Number& x, DType dtype, void* element) {
   }
 }
 
-Number cast(const Number& x, DType from, DType to) {
+Number converted_number(const Number& x, DType from, DType to) {
   alignas(8) std::array<std::byte, 8> before{}, after{};
   store(x, from, before.data());
   convert_elements(from, before.data(), to, after.data(), 1);
   return load(to, after.data());
 }
 // The number of this dtype that is nearest.
-Number rounded(const Number& x, DType dtype) {
+Number nearest_in(const Number& x, DType dtype) {
   if (dtype == DType::float64 || dtype == DType::int64) return x;
   if (dtype == DType::float32) return {double{static_cast<float>(x.real)}, 0};
-  return cast(x, is_floating(dtype) ? DType::float64 : DType::int64, dtype);
+  return converted_number(x, is_floating(dtype) ? DType::float64 : DType::int64, dtype);
 }
 
 // Arithmetic and roots of float32 may be computed in float64 and rounded again, which gives the same bits
@@ -60,7 +60,7 @@ Number value_of(const Formula& formula, const Formula::Term& term, std::span<con
     x[i] = values[term.operands[i]];
     dtypes[i] = formula.terms[term.operands[i]].dtype;
   }
-  if (term.function == ElementFunction::cast) return cast(x[0], dtypes[0], term.dtype);
+  if (term.function == ElementFunction::cast) return converted_number(x[0], dtypes[0], term.dtype);
   Number y;
   // A condition, which comes first, may be of another dtype than what is chosen from.
   if (is_floating(dtypes[static_cast<std::size_t>(term.operand_count) - 1])) {
@@ -74,7 +74,7 @@ Number value_of(const Formula& formula, const Formula::Term& term, std::span<con
   } else {
     y.whole = about(term.function).whole(x[0].whole, x[1].whole, x[2].whole);
   }
-  return rounded(y, term.dtype);
+  return nearest_in(y, term.dtype);
 }
 
 }  // namespace

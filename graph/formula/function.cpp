@@ -1,7 +1,7 @@
 #include <gradweave/graph/formula/function.hpp>
 
+#include <array>
 #include <cmath>
-#include <iterator>
 
 #include <gradweave/graph/formula/special.hpp>
 #include <gradweave/graph/formula/symbol.hpp>
@@ -9,9 +9,6 @@
 
 namespace gradweave {
 namespace {
-
-using enum ElementFunction;
-using enum RangeRule;
 
 // Whole numbers wrap.
 constexpr std::uint64_t bits(Index x) { return static_cast<std::uint64_t>(x); }
@@ -21,7 +18,10 @@ constexpr Index wrapped(std::uint64_t x) { return static_cast<Index>(x); }
 // numbers, each with how its operator binds (3 ?:, 4 ||, 5 &&, 6 |, 7 ^, 8 &, 9 ==, 10 <, 11 <<, 12 +, 13 *,
 // 14 unary, 15 a power, 16 not an operator); and its values.
 // clang-format off
-constexpr FunctionInfo table[] = {
+constexpr std::array<FunctionInfo, function_count> function_table = [] {
+  using enum ElementFunction;
+  using enum RangeRule;
+  return std::array<FunctionInfo, function_count>{{
     {input, "input", 0, 0, 0, 0, other, {"", 16}, {"", 16}, {}, nullptr, nullptr},
     {number, "number", 0, 0, 0, 0, other, {"", 16}, {"", 16}, {}, nullptr, nullptr},
     {hidden, "hidden", 0, 0, 0, 0, other, {"", 16}, {"", 16}, {}, nullptr, nullptr},
@@ -221,18 +221,20 @@ constexpr FunctionInfo table[] = {
      [](double a, double x, double) { return special::gammaincc(a, x); }, nullptr},
     {betainc, "betainc", 3, 200, 1, 8, other, {"I_{#3}\\left(#1, #2\\right)", 16}, {"", 16}, {},
      [](double a, double b, double x) { return special::betainc(a, b, x); }, nullptr},
-};
+  }};
+}();
 // clang-format on
-static_assert(std::size(table) == function_count);
 static_assert([] {
   for (std::size_t i = 0; i < function_count; ++i) {
-    if (table[i].function != static_cast<ElementFunction>(i)) return false;
+    if (function_table[i].function != static_cast<ElementFunction>(i)) return false;
   }
   return true;
 }());
 
 }  // namespace
 
-const FunctionInfo& about(ElementFunction function) { return table[static_cast<std::size_t>(function)]; }
+const FunctionInfo& about(ElementFunction function) {
+  return function_table[static_cast<std::size_t>(function)];
+}
 
 }  // namespace gradweave

@@ -31,7 +31,7 @@ Interval all_of(DType dtype) {
                                 : Interval{0, 2 * half - (half < exact_whole ? 1 : 0)};
 }
 
-double rounded(double value, DType dtype) {
+double nearest_in(double value, DType dtype) {
   alignas(8) std::array<std::byte, 8> element{};
   convert_elements(DType::float64, &value, dtype, element.data(), 1);
   convert_elements(dtype, element.data(), DType::float64, &value, 1);
@@ -40,7 +40,7 @@ double rounded(double value, DType dtype) {
 
 // As numbers of a dtype.
 Interval in_dtype(Interval y, DType dtype) {
-  if (is_floating(dtype)) return {rounded(y.low, dtype), rounded(y.high, dtype), y.nan};
+  if (is_floating(dtype)) return {nearest_in(y.low, dtype), nearest_in(y.high, dtype), y.nan};
   if (dtype == DType::bool_)  // of a sum: whether it is not 0
     return {y.low > 0 || y.high < 0 ? 1.0 : 0.0, y.low == 0 && y.high == 0 ? 0.0 : 1.0, false};
   if (std::abs(y.low) > exact_whole) y.low = std::nextafter(y.low, -infinity);
@@ -122,12 +122,12 @@ Interval of_wave(const FunctionInfo& info, const Interval& x, double first) {
   return y;
 }
 
-Interval truth(bool may_be_false, bool may_be_true) {
+Interval bool_range(bool may_be_false, bool may_be_true) {
   return {may_be_false ? 0.0 : 1.0, may_be_true ? 1.0 : 0.0};
 }
 
 Interval of_cast(const Interval& x, DType from, DType to) {
-  if (to == DType::bool_) return truth(has(x, 0), x.low != 0 || x.high != 0 || x.nan);
+  if (to == DType::bool_) return bool_range(has(x, 0), x.low != 0 || x.high != 0 || x.nan);
   if (is_floating(to)) return in_dtype(x, to);
   if (!is_floating(from)) return in_dtype(x, to);
   const Interval whole = {std::trunc(x.low), std::trunc(x.high)};
@@ -162,15 +162,15 @@ Interval of_function(const Formula::Term& term, std::span<const Interval> x, std
       }
       break;
     case ElementFunction::equal:
-      return truth(nan || x[0].low != x[0].high || x[1].low != x[1].high || x[0].low != x[1].low,
-                   x[0].low <= x[1].high && x[1].low <= x[0].high);
+      return bool_range(nan || x[0].low != x[0].high || x[1].low != x[1].high || x[0].low != x[1].low,
+                        x[0].low <= x[1].high && x[1].low <= x[0].high);
     case ElementFunction::not_equal:
-      return truth(x[0].low <= x[1].high && x[1].low <= x[0].high,
-                   nan || x[0].low != x[0].high || x[1].low != x[1].high || x[0].low != x[1].low);
+      return bool_range(x[0].low <= x[1].high && x[1].low <= x[0].high,
+                        nan || x[0].low != x[0].high || x[1].low != x[1].high || x[0].low != x[1].low);
     case ElementFunction::less:
-      return truth(nan || x[0].high >= x[1].low, x[0].low < x[1].high);
+      return bool_range(nan || x[0].high >= x[1].low, x[0].low < x[1].high);
     case ElementFunction::less_equal:
-      return truth(nan || x[0].high > x[1].low, x[0].low <= x[1].high);
+      return bool_range(nan || x[0].high > x[1].low, x[0].low <= x[1].high);
     case ElementFunction::select:
       return x[0].low > 0 ? x[1] : x[0].high < 1 ? x[2] : hull(x[1], x[2]);
     case ElementFunction::copysign:

@@ -13,7 +13,8 @@ struct Text {
   std::string text;
   int level = 16;  // how its outermost operator binds, 16: there is none
 };
-constexpr int unary = 14, product = 13, sum = 12;
+// Of C's operators.
+constexpr int level_of_sum = 12, level_of_product = 13, level_of_unary = 14;
 
 // A notation, perhaps made up.
 struct Pattern {
@@ -47,7 +48,8 @@ Text written(const Pattern& pattern, std::span<const Text> operands, const Langu
     }
     const auto number = static_cast<std::size_t>(text[i + 1] - '1');
     const Text& operand = operands[number];
-    const bool joins_left = number == 0 && (pattern.level == sum || pattern.level == product);
+    const bool joins_left =
+        number == 0 && (pattern.level == level_of_sum || pattern.level == level_of_product);
     const bool binds = operand.level > pattern.level || (joins_left && operand.level == pattern.level);
     all += binds || encloses(text, i) ? operand.text : language.open + operand.text + language.close;
     ++i;
@@ -112,7 +114,7 @@ Text c_number(const Formula::Term& term) {
     return {fmt::format("INT64_C({})", term.whole)};
   }
   if (std::isnan(term.real)) return {"NAN"};
-  const int level = std::signbit(term.real) ? unary : 16;
+  const int level = std::signbit(term.real) ? level_of_unary : 16;
   if (std::isinf(term.real)) return {term.real < 0 ? "-INFINITY" : "INFINITY", level};
   std::string digits = term.dtype == DType::float32 ? fmt::format("{}", static_cast<float>(term.real))
                                                     : fmt::format("{}", term.real);
@@ -145,7 +147,7 @@ Pattern c_pattern(const Formula& formula, const Formula::Term& term) {
   if (term.function == ElementFunction::cast) {
     const bool is_condition = term.dtype == DType::bool_;
     const bool saturates = is_floating(operand) && !is_floating(term.dtype);
-    return {c_cast(operand, term.dtype), is_condition ? 9 : saturates ? 3 : unary};
+    return {c_cast(operand, term.dtype), is_condition ? 9 : saturates ? 3 : level_of_unary};
   }
   const FunctionInfo& info = about(term.function);
   if (term.dtype == DType::bool_ && operand == DType::bool_) {  // arithmetic of bools
@@ -156,21 +158,21 @@ Pattern c_pattern(const Formula& formula, const Formula::Term& term) {
                                                                : pattern_of(info.c);
 }
 
-constexpr Language c{c_number, c_input, c_pattern, "(", ")"};
+constexpr Language c_language{c_number, c_input, c_pattern, "(", ")"};
 
 // ---- LaTeX.
 
 Text latex_number(const Formula::Term& term) {
-  if (!is_floating(term.dtype)) return {std::to_string(term.whole), term.whole < 0 ? sum : 16};
+  if (!is_floating(term.dtype)) return {std::to_string(term.whole), term.whole < 0 ? level_of_sum : 16};
   if (std::isnan(term.real)) return {"\\mathrm{NaN}"};
-  const int level = std::signbit(term.real) ? sum : 16;
+  const int level = std::signbit(term.real) ? level_of_sum : 16;
   if (std::isinf(term.real)) return {term.real < 0 ? "-\\infty" : "\\infty", level};
   std::string digits = term.dtype == DType::float32 ? fmt::format("{}", static_cast<float>(term.real))
                                                     : fmt::format("{}", term.real);
   const std::size_t e = digits.find('e');
   if (e == std::string::npos) return {digits, level};
   const int exponent = std::stoi(digits.substr(e + 1));
-  return {fmt::format("{} \\cdot 10^{{{}}}", digits.substr(0, e), exponent), product};
+  return {fmt::format("{} \\cdot 10^{{{}}}", digits.substr(0, e), exponent), level_of_product};
 }
 
 Text latex_input(const Formula& formula, const Formula::Term& term) {
@@ -194,7 +196,7 @@ Pattern latex_pattern(const Formula& formula, const Formula::Term& term) {
   return pattern_of(about(term.function).latex);
 }
 
-constexpr Language latex{latex_number, latex_input, latex_pattern, "\\left(", "\\right)"};
+constexpr Language latex_language{latex_number, latex_input, latex_pattern, "\\left(", "\\right)"};
 
 }  // namespace
 
@@ -215,7 +217,7 @@ std::string to_c(const Formula& formula, std::string_view name) {
   std::vector<Text> texts(formula.terms.size());
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const Formula::Term& term = formula.terms[t];
-    texts[t] = term_text(formula, term, texts, c);
+    texts[t] = term_text(formula, term, texts, c_language);
     if (reads[t] < 2 || term.operand_count == 0) continue;
     body += fmt::format("  const {} t{} = {};\n", c_type(term.dtype), t, texts[t].text);
     texts[t] = {fmt::format("t{}", t)};
@@ -232,7 +234,8 @@ std::string to_c(const Formula& formula, std::string_view name) {
 std::string to_latex(const Formula& formula) {
   std::vector<Text> texts;
   texts.reserve(formula.terms.size());
-  for (const Formula::Term& term : formula.terms) texts.push_back(term_text(formula, term, texts, latex));
+  for (const Formula::Term& term : formula.terms)
+    texts.push_back(term_text(formula, term, texts, latex_language));
   return texts.back().text;
 }
 

@@ -107,12 +107,17 @@ struct Elements {
     fill_piece(data + first, count, room);
     data = room.data();
   }
+  void lay_out_one(Piece<T>& room) {
+    room.setConstant(*data);
+    data = room.data();
+  }
 };
 template <class T>
 struct Number {
   explicit Number(const void* data) : value(Piece<T>::Constant(*static_cast<const T*>(data))) {}
   PieceMap<T> whole(Index) const { return PieceMap<T>(value.data()); }
   void lay_out(Index, Index, Piece<T>&) {}
+  void lay_out_one(Piece<T>&) {}
   Piece<T> value;
 };
 
@@ -124,6 +129,7 @@ struct Scaled {
   Number<T> factor;
   auto whole(Index first) const { return product(elements.whole(first)); }
   void lay_out(Index first, Index count, Piece<T>& room) { elements.lay_out(first, count, room); }
+  void lay_out_one(Piece<T>& room) { elements.lay_out_one(room); }
   /// Adds zero as a matrix product of one term does, so that both have the same bits.
   auto product(const auto& x) const { return x * factor.value + T(0); }
 };
@@ -185,25 +191,20 @@ Piece<R> evaluated(const E& e) {
   }
 }
 
+// Of one element, in registers: long chains of single numbers are common.
 template <class Op, class T, std::size_t scaled, class R, std::size_t... I>
-void run_pieces(const Op& op, std::span<const void* const> inputs, R* output, Index count,
-                std::index_sequence<I...>) {
+void run_one(const Op& op, std::span<const void* const> inputs, R* output, std::index_sequence<I...>) {
   std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
   std::tuple<Piece<Input<Op, T, I>>...> room;
-  if (count == 1) {  // in registers: long chains of single numbers are common
-    const auto laid_out = [](auto& input, auto& one) {
-      if constexpr (requires { input.data; }) {
-        one.setConstant(*input.data);
-        input.data = one.data();
-      } else if constexpr (requires { input.elements; }) {
-        one.setConstant(*input.elements.data);
-        input.elements.data = one.data();
-      }
-    };
-    (laid_out(std::get<I>(readers), std::get<I>(room)), ...);
-    output[0] = evaluated<R>(op.forward(std::get<I>(readers).whole(0)...))[0];
-    return;
-  }
+  (std::get<I>(readers).lay_out_one(std::get<I>(room)), ...);
+  output[0] = evaluated<R>(op.forward(std::get<I>(readers).whole(0)...))[0];
+}
+
+template <class Op, class T, std::size_t scaled, class R, std::size_t... I>
+[[gnu::noinline]] void run_pieces(const Op& op, std::span<const void* const> inputs, R* output, Index count,
+                                  std::index_sequence<I...>) {
+  std::tuple readers{reader<Op, T, I, scaled>(inputs)...};
+  std::tuple<Piece<Input<Op, T, I>>...> room;
   Piece<R> last;
   R* to = output;
   Index pieces = count / piece;
@@ -232,7 +233,18 @@ constexpr bool folds() {
 }
 
 template <class Op, class T>
-void run_fold(const Op& op, std::span<const void* const> inputs, T* output, Index count) {
+void run_fold_of_one(const Op& op, std::span<const void* const> inputs, T* output) {
+  const auto at = [](const void* input) { return *static_cast<const T*>(input); };
+  Piece<T> y = Piece<T>::Constant(at(inputs[0]));
+  for (const void* input : inputs.subspan(1)) {
+    const Piece<T> x = Piece<T>::Constant(at(input));
+    y = evaluated<T>(op.forward(PieceMap<T>(y.data()), PieceMap<T>(x.data())));
+  }
+  output[0] = y[0];
+}
+
+template <class Op, class T>
+[[gnu::noinline]] void run_fold(const Op& op, std::span<const void* const> inputs, T* output, Index count) {
   const auto at = [&](const void* input, Index first) { return static_cast<const T*>(input) + first; };
   Index first = 0;
   for (; first + piece <= count; first += piece) {
@@ -256,13 +268,14 @@ void run_block(const void* attributes, std::span<const void* const> inputs, void
   const Op& op = as<Op>(attributes);
   auto* y = static_cast<Result<Op, T>*>(output);
   if constexpr (folds<Op>()) {
-    run_fold<Op, T>(op, inputs, y, count);
+    count == 1 ? run_fold_of_one<Op, T>(op, inputs, y) : run_fold<Op, T>(op, inputs, y, count);
   } else {
     if constexpr (scaled_of<Op>() != no_input) {
       if (inputs.size() > elementwise_arity<Op>())
         return run_pieces<Op, T, scaled_of<Op>()>(op, inputs, y, count, Inputs<Op>());
     }
-    run_pieces<Op, T, no_input>(op, inputs, y, count, Inputs<Op>());
+    count == 1 ? run_one<Op, T, no_input>(op, inputs, y, Inputs<Op>())
+               : run_pieces<Op, T, no_input>(op, inputs, y, count, Inputs<Op>());
   }
 }
 

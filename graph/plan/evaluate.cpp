@@ -2,6 +2,7 @@
 #include <gradweave/graph/evaluate.hpp>
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -86,19 +87,56 @@ void run(Planner& planner, History history) {
 // A graph of millions of nodes is not worth one plan: the graph is computed in stretches, and stretches of
 // equal structure share one plan. A node that a later stretch reads has values until the end. A node with
 // more references than users (`kept`) is held from outside and keeps its values for good.
-void run_in_stretches(Planner& planner, std::span<Node* const> order, std::size_t stretch, History history) {
-  std::vector<std::uint32_t> uses(order.size());
-  std::vector<bool> kept(order.size());
-  for (std::size_t k = order.size(); k-- > 0;) {
-    kept[k] = order[k]->refs.value() > uses[k];
-    for (const Tensor& input : std::as_const(*order[k]).inputs()) {
-      if (!input.node()->evaluated()) ++uses[input.node()->index];
+//
+// The terms of a long sum that are larger than what they are made of come right before the sum: they are not
+// handed on, and its plan may know a shorter way than to add them.
+void run_in_stretches(Planner& planner, NodeList order, std::size_t stretch, History history) {
+  constexpr std::size_t many_terms = 8;
+  const auto count = static_cast<std::uint32_t>(order.size());
+  std::vector<std::uint32_t> uses(count), reader(count), place(count);
+  std::vector<bool> kept(count);
+  const auto bytes_of = [](const Node& node) {
+    return static_cast<std::size_t>(numel(node.shape())) * size_of(node.dtype);
+  };
+  const auto bytes_read = [&](const Node& node) {
+    std::size_t all = 0;
+    for (const Tensor& input : node.inputs()) all += bytes_of(*input.node());
+    return all;
+  };
+  bool moves = false;
+  for (std::uint32_t k = count; k-- > 0;) {
+    const Node& node = *order[k];
+    for (const Tensor& input : node.inputs()) {
+      if (input.node()->evaluated()) continue;
+      ++uses[input.node()->index];
+      reader[input.node()->index] = k;
     }
+    kept[k] = node.refs.value() > uses[k];
+    place[k] = k;
+    if (kept[k] || uses[k] != 1) continue;
+    const std::uint32_t r = reader[k];
+    const bool is_term = order[r]->input_count >= many_terms || place[r] != r;
+    if (is_term && bytes_of(node) >= bytes_read(node)) moves = true, place[k] = place[r];
+  }
+  if (moves) {
+    std::vector<std::uint32_t> from(count);
+    std::iota(from.begin(), from.end(), 0U);
+    std::ranges::stable_sort(from, {}, [&](std::uint32_t k) { return place[k]; });
+    const auto in_order = [&](const auto& all) {
+      auto moved = all;
+      for (std::uint32_t k = 0; k < count; ++k) moved[k] = all[from[k]];
+      return moved;
+    };
+    order = in_order(order), kept = in_order(kept), place = in_order(place);
   }
 
   std::vector<Tensor> handed_on;
-  for (std::size_t first = 0; first < order.size(); first += stretch) {
-    planner.pending.take(order.subspan(first, std::min(stretch, order.size() - first)));
+  for (std::size_t first = 0, end = 0; first < count; first = end) {
+    end = std::min<std::size_t>(first + stretch, count);
+    std::size_t before = end;  // a sum and its terms stay together
+    while (end < count && before > first && place[before - 1] == place[end]) --before;
+    if (before > first) end = before;
+    planner.pending.take(std::span<Node* const>(order).subspan(first, end - first));
     for (const std::uint32_t k : planner.pending.held) {
       if (!kept[first + k]) handed_on.emplace_back(planner.pending.nodes[k]);
     }

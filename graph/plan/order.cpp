@@ -49,6 +49,20 @@ Program order(Program program, const Passes& passes) {
       if (buffer < program.input_count && program.is_computed(id)) readers[buffer].push_back(id);
     }
   }
+  // By input: its one deepest reader, which alone may be written over it.
+  std::vector<Id> last_reader(program.input_count, no_id);
+  for (Id input = 0; input < program.input_count; ++input) {
+    bool several = false;
+    for (const Id reader : readers[input]) {
+      Id& last = last_reader[input];
+      if (last != no_id && depth[reader] <= depth[last]) {
+        several |= depth[reader] == depth[last] && reader != last;
+      } else {
+        last = reader, several = false;
+      }
+    }
+    if (several) last_reader[input] = no_id;
+  }
   std::vector<Id> effect_before(count, no_id);  // by op with effects: the op with effects before it
   for (Id id = 0, last = no_id; id < count; ++id) {
     if (program.is_computed(id) && !program.values[id].operation->pure)
@@ -59,7 +73,7 @@ Program order(Program program, const Passes& passes) {
     if (effect_before[id] != no_id) all.push_back(effect_before[id]);
     if (is_output[id] && program.is_computed(id) && may_overwrite(*program.values[id].operation)) {
       for (const Id input : program.inputs_of(program.values[id])) {
-        if (input >= program.input_count) continue;
+        if (input >= program.input_count || last_reader[input] != id) continue;
         if (program.bytes_of(program.values[input]) != program.bytes_of(program.values[id])) continue;
         for (const Id reader : readers[input]) {
           if (depth[reader] < depth[id]) all.push_back(reader);

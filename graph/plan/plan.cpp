@@ -169,15 +169,16 @@ class Plan::Machine {
     for (const Id input : program_.inputs_of(v)) {
       e.inputs.push_back(program_.array_of(value(input)));
     }
-    for (std::size_t i = 0; i < e.inputs.size(); ++i) {
+    const std::size_t count = e.inputs.size(), over = v.operation->in_place;
+    e.in_place = over < count;
+    if (e.in_place) {
+      e.inputs.push_back(e.inputs[over]);
+      e.inputs[over] = e.output;
+      uses_.push_back({id, 0, &e.inputs[over].data});
+    }
+    for (std::size_t i = 0; i < count; ++i) {
       const Value& x = value(program_.inputs_of(v)[i]);
-      void** pointer = &e.inputs[i].data;
-      if (i == v.operation->in_place) {
-        pointer = &e.overwritten.emplace(e.inputs[i]).data;
-        e.inputs[i] = e.output;
-        uses_.push_back({id, 0, &e.inputs[i].data});
-      }
-      uses_.push_back({x.buffer, x.offset, pointer});
+      uses_.push_back({x.buffer, x.offset, &e.inputs[i == over ? count : i].data});
     }
     e.to_panel = is_scratch(id);
     if (!e.to_panel) uses_.push_back({id, 0, &e.output.data});
@@ -365,11 +366,14 @@ class Plan::Machine {
 };
 
 Plan::Plan(const PendingGraph& pending, const GraphKey& structure)
-    : program_(remat(order(lower(pending, structure, WithPasses::current()), WithPasses::current()),
-                     MemoryBudget::current(), WithPasses::current())),
-      steps_(fuse(program_, WithPasses::current())),
-      placement_(assign_memory(program_, steps_, WithPasses::current())),
-      machine_(std::make_unique<Machine>(program_, steps_, placement_)) {}
+    : program_(lower(pending, structure, WithPasses::current())) {
+  const Passes& passes = WithPasses::current();
+  program_ = order(std::move(program_), passes);
+  program_ = remat(std::move(program_), MemoryBudget::current(), passes);
+  steps_ = fuse(program_, passes);
+  placement_ = assign_memory(program_, steps_, passes);
+  machine_ = std::make_unique<Machine>(program_, steps_, placement_);
+}
 Plan::~Plan() = default;
 
 const Value* Plan::running() const {

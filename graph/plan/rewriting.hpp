@@ -18,6 +18,8 @@ class Rewriting {
     to_.kept_attributes = from.kept_attributes;
     to_.sizes_ = from.sizes_;
     to_.layouts = from.layouts;
+    to_.values.reserve(from.values.size());
+    to_.edges_.reserve(from.edges_.size());
     for (Id id = 0; id < from.input_count; ++id) {
       first_[id] = id;
       to_.values.push_back(from.values[id]);

@@ -22,7 +22,7 @@ Id Building::simplified(Id id) {
       Rule{"", &Building::rewritten}, Rule{"equal value", &Building::equal_value},
       Rule{"known value", &Building::known_value}};
   for (const Rule& rule : table) {
-    if (!rule.name.empty() && rule.name == passes_.without) continue;
+    if (!passes_.without.empty() && rule.name == passes_.without) continue;
     const Id found = (this->*rule.find)(id);
     if (found == no_id) continue;
     if (!rule.name.empty()) count(rule.name);

@@ -48,8 +48,12 @@ void StepRunner::share_out(Index length, Index piece, const F& f) {
 void StepRunner::run(std::byte* scratch) {
   if (lead != nullptr && lead->run_outputs != nullptr) return lead->run_outputs(attributes, outputs, inputs);
   if (lead != nullptr && lead->run_rows == nullptr) {
-    if (overwritten && overwritten->data != output.data) gather(*overwritten, 0, output.size(), output.data);
-    return lead->run(attributes, output, inputs);
+    std::span<const ArrayView> x = inputs;
+    if (in_place) {
+      if (x.back().data != output.data) gather(x.back(), 0, output.size(), output.data);
+      x = x.first(x.size() - 1);
+    }
+    return lead->run(attributes, output, x);
   }
   if (joining != nullptr) return run_joined(scratch);
   const Index length = lead != nullptr ? rows : count, sharing = threads();

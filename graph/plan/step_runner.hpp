@@ -1,6 +1,5 @@
 // StepRunner: one step of a plan with all its addresses, ready to run; and how threads share out its work.
 #pragma once
-#include <optional>
 #include <vector>
 
 #include <gradweave/graph/kernels/fused_loop.hpp>
@@ -16,8 +15,7 @@ struct StepRunner {
   ArrayView output;
   std::vector<ArrayView> inputs;
   std::vector<ArrayView> outputs;  ///< of a lead with several
-  /// Of a lead that is in place: what the output begins as. Elsewhere it is copied there.
-  std::optional<ArrayView> overwritten;
+  bool in_place = false;  ///< behind the lead's inputs comes what its output begins as
   // Of a lead that computes rows.
   Index rows = 0;
   Index width = 0;

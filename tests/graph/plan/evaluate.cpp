@@ -1,7 +1,10 @@
 #include <gradweave/graph/evaluate.hpp>
 
+#include <cmath>
+
 #include <gradweave/graph/gradients.hpp>
 #include <gradweave/graph/memory.hpp>
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/node.hpp>
 #include <gradweave/ops/ops.hpp>
 
@@ -186,6 +189,25 @@ TEST_CASE("the same tensor several times over", "[evaluate]") {
   eval(y, y, x);
   CHECK(y.to_vector() == Floats{2, 4});
   CHECK((y * y).to_vector() == Floats{4, 16});
+}
+
+TEST_CASE("the gradient of a weight that serves thousands of times takes the memory of one", "[evaluate]") {
+  constexpr std::size_t mebibyte = std::size_t{1} << 20U;
+  constexpr int steps = 4000;  // a gradient of 16 KiB each, in a graph of several plans
+  const Tensor w = variable(constant(std::vector<float>(64 * 64, 0.01F), {64, 64})),
+               start = constant(std::vector<float>(64, 0.5F), {1, 64});
+  release_cached_memory();
+  const std::size_t before = memory_use().now;
+  Tensor h = start, y = sum(start);
+  for (int i = 0; i < steps; ++i) {
+    h = tanh(linear(h, w));
+    y = y + sum(square(h));
+  }
+  const auto [dw] = gradients(y, {w});
+  h = y = {};
+  eval(dw);
+  CHECK(memory_use().peak - before < 32 * mebibyte);
+  CHECK(std::isfinite(sum(dw).item()));
 }
 
 }  // namespace

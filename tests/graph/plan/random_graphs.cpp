@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <set>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,6 +15,7 @@
 #include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/graph/plan/pending_graph.hpp>
 #include <gradweave/graph/plan/plan.hpp>
+#include <gradweave/graph/report/explain.hpp>
 #include <gradweave/nn/nn.hpp>
 
 #include "catch.hpp"
@@ -247,6 +250,22 @@ TEST_CASE("random graphs: all passes against none, on data of several blocks", "
       REQUIRE(difference(run(seed, dtype, none, 2), run(seed, dtype, {}, 2)) == -1);
     }
   }
+}
+
+TEST_CASE("random graphs: without each of the rewrites", "[plan][random]") {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    INFO("seed " << seed);
+    const std::vector<Tensor> on = more_leaves(1, DType::float32);
+    const std::vector<Tensor> results = RandomGraph(seed, 25)(on);
+    const Values expected = run(seed, DType::float32, {});
+    for (const PlanReport::Rewrites& rewrite : explain_plan(std::span<const Tensor>(results)).rewrites) {
+      INFO(rewrite.name);
+      seen.insert(rewrite.name);
+      REQUIRE(difference(expected, run(seed, DType::float32, {.without = rewrite.name})) == -1);
+    }
+  }
+  CHECK(seen.size() >= 7);
 }
 
 TEST_CASE("random graphs: the number of threads does not matter", "[plan][random][threads]") {
