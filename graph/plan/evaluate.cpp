@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -93,7 +94,7 @@ void run(Planner& planner, History history) {
 void run_in_stretches(Planner& planner, NodeList order, std::size_t stretch, History history) {
   constexpr std::size_t many_terms = 8;
   const auto count = static_cast<std::uint32_t>(order.size());
-  std::vector<std::uint32_t> uses(count), reader(count), place(count);
+  std::vector<std::uint32_t> uses(count), place(count);
   std::vector<bool> kept(count);
   const auto bytes_of = [](const Node& node) {
     return static_cast<std::size_t>(numel(node.shape())) * size_of(node.dtype);
@@ -109,12 +110,11 @@ void run_in_stretches(Planner& planner, NodeList order, std::size_t stretch, His
     for (const Tensor& input : node.inputs()) {
       if (input.node()->evaluated()) continue;
       ++uses[input.node()->index];
-      reader[input.node()->index] = k;
+      place[input.node()->index] = k;  // its reader, to begin with
     }
     kept[k] = node.refs.value() > uses[k];
-    place[k] = k;
-    if (kept[k] || uses[k] != 1) continue;
-    const std::uint32_t r = reader[k];
+    const std::uint32_t r = std::exchange(place[k], k);
+    if (kept[k] || uses[k] != 1 || !node.operation->pure) continue;
     const bool is_term = order[r]->input_count >= many_terms || place[r] != r;
     if (is_term && bytes_of(node) >= bytes_read(node)) moves = true, place[k] = place[r];
   }
