@@ -17,6 +17,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
@@ -66,10 +67,34 @@ Tensor drawn(const InputSpec& draw, DType dtype, std::mt19937_64& random) {
   return reshape(cast(constant(values), dtype), sizes);
 }
 
+// A number as a range.
+Interval point(double value) { return std::isnan(value) ? Interval{0, 0, true} : Interval{value, value}; }
+
+Applied applied_at(const Tensor& y) {
+  Applied applied{y.node()->operation, formula_of(y), {}, {}, Elements(y.dtype(), 0), y.numel()};
+  const std::vector<Tensor> inputs(y.node()->inputs().begin(), y.node()->inputs().end());
+  for (const Tensor& x : inputs) applied.inputs.emplace_back(broadcast_to(x, y.shape()));
+  for (const Elements& x : applied.inputs) {
+    Interval range = point(x.number(0));
+    for (Index i = 0; i < applied.count; ++i) {
+      const Interval one = point(x.number(i));
+      range = {std::min(range.low, one.low), std::max(range.high, one.high), range.nan || one.nan};
+    }
+    applied.ranges.push_back(range);
+  }
+  applied.output = Elements(y);
+  return applied;
+}
+
 // Calls f for each elementwise op over its samples, in every dtype that kernels are made for, and some
-// others.
+// others; and for the cast of numbers that few dtypes hold from each dtype to each.
 template <class F>
 void for_each_applied(const F& f) {
+  const auto call = [&](const Tensor& y) {
+    const Applied applied = applied_at(y);
+    INFO(fmt::format("{} to {}: {}", applied.operation->name, name_of(y.dtype()), to_latex(applied.formula)));
+    f(applied);
+  };
   std::mt19937_64 random(5);
   for (const Operation* op : all_operations()) {
     if (!op->elementwise) continue;
@@ -84,19 +109,18 @@ void for_each_applied(const F& f) {
         }
         const Tensor y = sample.call(given);
         REQUIRE(y.node()->operation == op);
-        Applied applied{op, formula_of(y), {}, {}, Elements(y.dtype(), 0), y.numel()};
-        const std::vector<Tensor> inputs(y.node()->inputs().begin(), y.node()->inputs().end());
-        for (const Tensor& x : inputs) applied.inputs.emplace_back(broadcast_to(x, y.shape()));
-        for (const Elements& x : applied.inputs) {
-          Interval range{x.number(0), x.number(0)};
-          for (Index i = 0; i < applied.count; ++i)
-            range = {std::min(range.low, x.number(i)), std::max(range.high, x.number(i))};
-          applied.ranges.push_back(range);
-        }
-        applied.output = Elements(y);
-        INFO(fmt::format("{} of {}: {}", op->name, name_of(dtype), to_latex(applied.formula)));
-        f(applied);
+        call(y);
       }
+    }
+  }
+  const Tensor numbers = constant({0.0, -0.0, 1.0, -1.0, 0.4, -2.5, 127.5, 300.0, -40000.0, 3e9, -3e9, 1e19,
+                                   -1e19, 1e30, -1e30, inf, -inf, nan},
+                                  f64);
+  for (std::size_t from = 0; from < dtype_count; ++from) {
+    for (std::size_t to = 0; to < dtype_count; ++to) {
+      const Tensor x = cast(numbers, static_cast<DType>(from));
+      eval(x);
+      if (from != to) call(cast(x, static_cast<DType>(to)));
     }
   }
 }
@@ -117,7 +141,7 @@ Index first_difference(const Applied& applied, const Formula& formula, const Ele
     if (expected == value || (std::isnan(expected) && std::isnan(value))) continue;
     if (exact) return i;
     std::vector<Interval> points;
-    for (const Elements& x : applied.inputs) points.push_back({x.number(i), x.number(i)});
+    for (const Elements& x : applied.inputs) points.push_back(point(x.number(i)));
     const Interval range = range_of(formula, points);
     if (!range.contains(expected) || !range.contains(value)) return i;
   }
@@ -153,10 +177,10 @@ TEST_CASE("the formula of every elementwise op gives what its kernel computes", 
 
 TEST_CASE("a range of single numbers is no wider than the error of the functions", "[formula]") {
   for_each_applied([](const Applied& applied) {
-    if (applied.output.dtype != DType::float64) return;
+    if (applied.output.dtype != DType::float64 || applied.operation->name == "cast") return;
     for (Index i = 0; i < applied.count; ++i) {
       std::vector<Interval> points;
-      for (const Elements& x : applied.inputs) points.push_back({x.number(i), x.number(i)});
+      for (const Elements& x : applied.inputs) points.push_back(point(x.number(i)));
       const Interval range = range_of(applied.formula, points);
       CHECK(range.high - range.low <= 1e-13);
     }
