@@ -15,7 +15,7 @@ struct StepRunner {
   ArrayView output;
   std::vector<ArrayView> inputs;
   std::vector<ArrayView> outputs;  ///< of a lead with several
-  bool in_place = false;  ///< behind the lead's inputs comes what its output begins as
+  bool in_place = false;           ///< behind the lead's inputs comes what its output begins as
   // Of a lead that computes rows.
   Index rows = 0;
   Index width = 0;
