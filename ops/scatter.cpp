@@ -1,7 +1,7 @@
 #include <gradweave/ops/scatter.hpp>
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -58,6 +58,20 @@ struct CheckedIndex {
 
 Tensor scattered(const Tensor& x, const Tensor& indices, const Tensor& src, Index axis, bool adds);
 
+// Calls f with an unsigned type of the size of the elements, which are only moved.
+void with_words(DType dtype, const auto& f) {
+  switch (size_of(dtype)) {
+    case 1:
+      return f.template operator()<std::uint8_t>();
+    case 2:
+      return f.template operator()<std::uint16_t>();
+    case 4:
+      return f.template operator()<std::uint32_t>();
+    default:
+      return f.template operator()<std::uint64_t>();
+  }
+}
+
 // Indices were checked.
 struct TakeAlongAxis {
   Index axis;
@@ -73,7 +87,7 @@ struct TakeAlongAxis {
   // A row is all that one place of `outer` gives.
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x, const ArrayView& indices) const {
     const Around from(x.shape, axis);
-    dispatch(x.dtype, [&]<class T>() {
+    with_words(x.dtype, [&]<class T>() {
       for (Index row = 0; row < rows.count; ++row) {
         const T* values = x.as<T>() + (rows.first + row) * from.size * from.inner;
         const Index* index = indices.as<Index>() + (rows.first + row) * rows.width;

@@ -318,11 +318,13 @@ class OperationCheck {
     if (table_.run_rows == nullptr || computed_as(dtype) != dtype || computed_as(y.dtype()) != y.dtype())
       return passed();
     Node& node = *y.node();
-    const std::vector<Tensor> operands(node.inputs().begin(), node.inputs().end());
+    std::vector<Tensor> operands(node.inputs().begin(), node.inputs().end());
     eval(y);
     std::vector<ArrayView> inputs;
     inputs.reserve(operands.size());
-    for (const Tensor& x : operands) {
+    for (Tensor& x : operands) {
+      x = contiguous(x);  // a sample may make what the op is applied to
+      eval(x);
       inputs.push_back({x.node()->data, x.dtype(), x.node()->shape(), {}});
     }
     ArrayView whole{node.data, y.dtype(), node.shape(), {}};

@@ -46,6 +46,7 @@ double digamma(double x) {
   return std::isinf(x) ? x : boost::math::digamma(x, quiet);
 }
 double polygamma(double n, double x) {
+  if (!(n >= 0 && n < 1e9) || n != std::floor(n)) return nan;
   const auto order = static_cast<int>(n);
   if (order == 0) return digamma(x);
   if (std::isnan(x)) return x;
