@@ -204,7 +204,7 @@ std::vector<Formula> spoilt(const Formula& formula) {
       change(all.back().terms[t]);
     };
     const Formula::Term& term = formula.terms[t];
-    if (term.function == number && is_floating(term.dtype)) changed([](Formula::Term& x) { x.real += 0.5; });
+    if (term.function == number && is_floating(term.dtype)) changed([](Formula::Term& x) { x.real += 1; });
     if (term.function == subtract || term.function == divide || term.function == less)
       changed([](Formula::Term& x) { std::swap(x.operands[0], x.operands[1]); });
     if (term.function == multiply) changed([](Formula::Term& x) { x.function = add; });
