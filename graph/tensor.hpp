@@ -33,7 +33,11 @@ class Tensor {
   }
   Tensor(const Tensor& other) : Tensor(other.node_) {}
   Tensor(Tensor&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-  Tensor& operator=(const Tensor& other) { return *this = Tensor(other); }
+  Tensor& operator=(const Tensor& other) {
+    Tensor copy(other);
+    std::swap(node_, copy.node_);
+    return *this;
+  }
   Tensor& operator=(Tensor&& other) noexcept {
     Tensor old = std::move(other);
     std::swap(node_, old.node_);

@@ -37,8 +37,8 @@ Tensor difference(std::string_view loss, const Operand& prediction, const Operan
 template <class OfLabel, class OfAll>
 Tensor of_labels(std::string_view loss, const Operand& x, const Operand& target,
                  const CrossEntropyOptions& options, const OfLabel& of_label, const OfAll& of_all) {
-  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
-    refuse<ValueError>(loss, {x, target}, "label_smoothing is from 0 to 1");
+  const bool is_share = options.label_smoothing >= 0 && options.label_smoothing <= 1;
+  if (!is_share) refuse<ValueError>(loss, {x, target}, "label_smoothing is from 0 to 1");
   const DType dtype = x.tensor()->dtype();
   const Index classes = x.tensor()->size(-1);
   if (!options.weight.is_empty() && options.weight.shape() != Shape{classes})

@@ -69,10 +69,10 @@ class Einsum {
     for (std::size_t k = 1; k < operands_.size(); ++k) all = product(all, operands_[k], k + 1);
     drop_unneeded(all, operands_.size(), {});
     // What was broadcast away everywhere has size 1.
-    for (std::size_t k = 0; k < result_.size(); ++k) {
-      if (has(all.labels, result_[k])) continue;
+    for (const Label label : result_) {
+      if (has(all.labels, label)) continue;
       all.tensor = expand_dims(all.tensor, 0);
-      all.labels.insert(all.labels.begin(), result_[k]);
+      all.labels.insert(all.labels.begin(), label);
     }
     all.arrange(result_);
     return all.tensor;
@@ -89,7 +89,7 @@ class Einsum {
   // The labels that a text names, for `rank` axes.
   Labels read(std::string_view text, std::size_t rank) const {
     Labels labels;
-    const std::size_t letters =
+    const auto letters =
         static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return c != '.' && c != ' '; }));
     for (std::size_t at = 0; at < text.size(); ++at) {
       const char c = text[at];

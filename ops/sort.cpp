@@ -181,7 +181,8 @@ Tensor quantile(const Operand& x, const std::vector<double>& q, Index axis, bool
   const Tensor last = slice(sorted, at, size - 1, size);
   std::vector<Tensor> all;
   for (const double share : q) {
-    if (!(share >= 0 && share <= 1)) refuse<ValueError>("quantile", {x}, fmt::format("q = {}", share));
+    const bool is_share = share >= 0 && share <= 1;
+    if (!is_share) refuse<ValueError>("quantile", {x}, fmt::format("q = {}", share));
     const double place = share * static_cast<double>(size - 1);
     const auto below = static_cast<Index>(place), above = std::min<Index>(below + 1, size - 1);
     const double rest = place - static_cast<double>(below);

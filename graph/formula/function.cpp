@@ -18,6 +18,7 @@ constexpr Index wrapped(std::uint64_t x) { return static_cast<Index>(x); }
 // numbers, each with how its operator binds (3 ?:, 4 ||, 5 &&, 6 |, 7 ^, 8 &, 9 ==, 10 <, 11 <<, 12 +, 13 *,
 // 14 unary, 15 a power, 16 not an operator); and its values.
 // clang-format off
+// NOLINTBEGIN(modernize-raw-string-literal): alike all over the table
 constexpr std::array<FunctionInfo, function_count> function_table = [] {
   using enum ElementFunction;
   using enum RangeRule;
@@ -223,6 +224,7 @@ constexpr std::array<FunctionInfo, function_count> function_table = [] {
      [](double a, double b, double x) { return special::betainc(a, b, x); }, nullptr},
   }};
 }();
+// NOLINTEND(modernize-raw-string-literal)
 // clang-format on
 static_assert([] {
   for (std::size_t i = 0; i < function_count; ++i) {

@@ -145,7 +145,8 @@ Interval of_function(const Formula::Term& term, std::span<const Interval> x, std
   const bool nan = std::ranges::any_of(x, &Interval::nan);
   const auto with_nan = [&](Interval y) { return Interval{y.low, y.high, y.nan || nan}; };
   const auto result = [&](const Interval& y) {
-    const double ulps = double{term.dtype == DType::float64 ? info.double_ulps : info.float_ulps};
+    const double ulps = term.dtype == DType::float64 ? static_cast<double>(info.double_ulps)
+                                                     : static_cast<double>(info.float_ulps);
     return widened(in_dtype(with_nan(y), term.dtype), ulps, term.dtype);
   };
   const bool are_points = std::ranges::all_of(x, [](const Interval& a) { return a.low == a.high && !a.nan; });

@@ -33,7 +33,8 @@ double erfinv(double x) {
   return std::abs(x) == 1 ? x * infinity : boost::math::erf_inv(x, quiet);
 }
 double erfcinv(double x) {
-  if (!(x >= 0 && x <= 2)) return nan;
+  const bool is_inside = x >= 0 && x <= 2;
+  if (!is_inside) return nan;
   return x == 0 ? infinity : x == 2 ? -infinity : boost::math::erfc_inv(x, quiet);
 }
 double lgamma(double x) {
@@ -46,7 +47,8 @@ double digamma(double x) {
   return std::isinf(x) ? x : boost::math::digamma(x, quiet);
 }
 double polygamma(double n, double x) {
-  if (!(n >= 0 && n < 1e9) || n != std::floor(n)) return nan;
+  const bool is_order = n >= 0 && n < 1e9 && n == std::floor(n);
+  if (!is_order) return nan;
   const auto order = static_cast<int>(n);
   if (order == 0) return digamma(x);
   if (std::isnan(x)) return x;
@@ -55,15 +57,18 @@ double polygamma(double n, double x) {
   return boost::math::polygamma(order, x, quiet);
 }
 double gammainc(double a, double x) {
-  if (!(a > 0 && x >= 0)) return nan;
+  const bool is_inside = a > 0 && x >= 0;
+  if (!is_inside) return nan;
   return x == infinity ? (a == infinity ? nan : 1) : a == infinity ? 0 : boost::math::gamma_p(a, x, quiet);
 }
 double gammaincc(double a, double x) {
-  if (!(a > 0 && x >= 0)) return nan;
+  const bool is_inside = a > 0 && x >= 0;
+  if (!is_inside) return nan;
   return x == infinity ? (a == infinity ? nan : 0) : a == infinity ? 1 : boost::math::gamma_q(a, x, quiet);
 }
 double betainc(double a, double b, double x) {
-  if (!(a > 0 && b > 0 && x >= 0 && x <= 1 && a < infinity && b < infinity)) return nan;
+  const bool is_inside = a > 0 && b > 0 && x >= 0 && x <= 1 && a < infinity && b < infinity;
+  if (!is_inside) return nan;
   return boost::math::ibeta(a, b, x, quiet);
 }
 

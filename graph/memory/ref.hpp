@@ -53,7 +53,11 @@ class Ref {
   }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-  Ref& operator=(const Ref& other) { return *this = Ref(other); }
+  Ref& operator=(const Ref& other) {
+    Ref copy(other);
+    std::swap(object_, copy.object_);
+    return *this;
+  }
   Ref& operator=(Ref&& other) noexcept {
     Ref old = std::move(other);
     std::swap(object_, old.object_);

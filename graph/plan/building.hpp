@@ -31,7 +31,7 @@ class Building {
   Id add_input(const Node& node);
   /// The value that `op` makes of others, whose elements are copied into order where the op asks for that; or
   /// another value that is the same. Of several outputs, `layout` says where they lie.
-  Id add(const Operation& op, const void* attributes, Dims shape, DType dtype, std::span<const Id> inputs,
+  Id add(const Operation& op, const void* attributes, Dims shape, DType dtype, std::span<const Id> given,
          const OutputLayout* layout = nullptr);
   /// The value, or a copy of it whose elements lie in order.
   Id contiguous(Id id);
