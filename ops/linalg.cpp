@@ -117,7 +117,7 @@ struct SolveTriangular {
   }
   static Index row_cost(const ArrayView&, const ArrayView& a, const ArrayView&) { return cubic(a); }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor&, const Tensor& x) const {
-    const Tensor to_b = gradweave::apply(SolveTriangular{!upper, unitriangular}, {transpose(a), g});
+    Tensor to_b = gradweave::apply(SolveTriangular{!upper, unitriangular}, {transpose(a), g});
     if (i == 1) return to_b;
     const Tensor to_a = -matmul(to_b, transpose(x));
     const Index diagonal = unitriangular ? 1 : 0;

@@ -36,7 +36,7 @@ Tensor movedim(const Operand& x, Index from, Index to);
 /// Axes `first` to `last` joined into one.
 Tensor flatten(const Operand& x, Index first = 0, Index last = -1);
 /// One axis taken apart into several; one size may be -1.
-Tensor unflatten(const Operand& x, Index axis, std::initializer_list<Index> sizes);
+Tensor unflatten(const Operand& x, Index axis, std::initializer_list<Index> parts);
 
 /// Zeros above, or below, diagonal number `diagonal` of the last two axes.
 Tensor tril(const Operand& x, Index diagonal = 0);

@@ -203,12 +203,12 @@ Tensor linear_scan(const Operand& a, const Operand& b, Index axis, bool reverse)
 // Factors all, and the first as the term from which on.
 Tensor cumprod(const Operand& x, Index axis) {
   const Index at = axis_from_end(x, axis, "cumprod");
-  const Tensor values = is_integral(x.tensor()->dtype()) || x.tensor()->dtype() == DType::bool_
-                            ? cast(x, DType::int64)
-                            : *x.tensor();
+  Tensor values = is_integral(x.tensor()->dtype()) || x.tensor()->dtype() == DType::bool_
+                      ? cast(x, DType::int64)
+                      : *x.tensor();
   const Index size = values.size(at);
   if (size == 0) return values;
-  const Tensor first = slice(Operand(values, x.where()), at, 0, 1);
+  Tensor first = slice(Operand(values, x.where()), at, 0, 1);
   if (size == 1) return first;
   const Tensor rest = slice(Operand(values, x.where()), at, 1, size);
   const Tensor terms = concat({first, zeros(rest.shape(), values.dtype())}, at);

@@ -195,7 +195,7 @@ struct Fitted {
 };
 Fitted fit(const Operand& x, Index axis, const Operand& index, std::string_view op) {
   Fitted all{tensor_of(x, op), index_of(index, op), axis_from_end(x, axis, op)};
-  const Index rank = static_cast<Index>(all.x.rank());
+  const auto rank = static_cast<Index>(all.x.rank());
   if (static_cast<Index>(all.indices.rank()) != rank)
     refuse<ShapeError>(op, {x, index}, "they differ in rank");
   const Index size = all.x.size(all.axis);

@@ -82,8 +82,8 @@ struct ArgSort {
     if (end != all.end()) std::nth_element(all.begin(), end, all.end(), compare);
     std::sort(all.begin(), end, compare);
   }
-  Index row_cost(const ArrayView&, const ArrayView& x) const { return 20 * x.shape.back(); }
-  Index workspace(const ArrayView&, const ArrayView& x) const { return 16 * x.shape.back(); }
+  static Index row_cost(const ArrayView&, const ArrayView& x) { return 20 * x.shape.back(); }
+  static Index workspace(const ArrayView&, const ArrayView& x) { return 16 * x.shape.back(); }
   static SamplesOf<ArgSort> samples() {
     return {{{-1, false}, {uniform(-2, 2)}}, {{2, true}, {uniform(-2, 2, {2, 4})}}};
   }
@@ -162,8 +162,8 @@ ValuesAndIndices median(const Operand& x, Index axis, bool keepdims) {
   const auto [values, indices] = sort(x, at);
   // The middle one, or the last if that is NaN, which is where such are.
   const Tensor last = slice(values, at, size - 1, size);
-  const Tensor place =
-      where(last != last, size - 1, full(last.shape(), static_cast<double>((size - 1) / 2), DType::int64));
+  const Index middle = (size - 1) / 2;
+  const Tensor place = where(last != last, size - 1, constant(std::vector<Index>{middle}, {}));
   return {drop(take_along_axis(values, place, at), at, keepdims),
           drop(take_along_axis(indices, place, at), at, keepdims)};
 }
