@@ -8,7 +8,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::activation_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -68,4 +68,4 @@ TEST_CASE("activations away from their kinks pass the gradient check", "[ops][ac
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::activation_tests

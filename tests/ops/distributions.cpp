@@ -9,7 +9,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::distributions_tests {
 namespace {
 
 using Ints = std::vector<Index>;
@@ -77,4 +77,4 @@ TEST_CASE("continuous distributions", "[ops][random]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::distributions_tests

@@ -5,7 +5,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::einsum_tests {
 namespace {
 
 using Ints = std::vector<Index>;
@@ -81,4 +81,4 @@ TEST_CASE("products with names of their own", "[ops][einsum]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::einsum_tests

@@ -5,7 +5,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::indexing_tests {
 namespace {
 
 using Ints = std::vector<Index>;
@@ -89,4 +89,4 @@ TEST_CASE("unique", "[ops][indexing]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::indexing_tests

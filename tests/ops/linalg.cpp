@@ -8,7 +8,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::linalg_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -106,4 +106,4 @@ TEST_CASE("functions of matrices", "[ops][linalg]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::linalg_tests

@@ -6,7 +6,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::pad_tests {
 namespace {
 
 using Ints = std::vector<Index>;
@@ -56,4 +56,4 @@ TEST_CASE("convolutions along one axis, and transposed", "[ops][conv2d]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::pad_tests

@@ -5,7 +5,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::rearrange_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -103,4 +103,4 @@ TEST_CASE("sequences and grids", "[ops][rearrange]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::rearrange_tests

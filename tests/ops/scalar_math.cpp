@@ -9,7 +9,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::scalar_math_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -127,4 +127,4 @@ TEST_CASE("NaN and infinities", "[ops][scalar]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::scalar_math_tests

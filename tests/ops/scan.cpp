@@ -9,7 +9,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::scan_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -94,4 +94,4 @@ TEST_CASE("diff and trapezoid", "[ops][scan]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::scan_tests

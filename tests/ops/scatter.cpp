@@ -5,7 +5,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::scatter_tests {
 namespace {
 
 using Ints = std::vector<Index>;
@@ -69,4 +69,4 @@ TEST_CASE("an index outside is refused before anything is written", "[ops][scatt
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::scatter_tests

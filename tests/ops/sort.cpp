@@ -8,7 +8,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::sort_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -75,4 +75,4 @@ TEST_CASE("searchsorted and bucketize", "[ops][sort]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::sort_tests

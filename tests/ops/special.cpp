@@ -10,7 +10,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::special_tests {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -77,4 +77,4 @@ TEST_CASE("the normal distribution", "[ops][special]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::special_tests

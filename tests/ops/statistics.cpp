@@ -8,7 +8,7 @@
 
 #include "catch.hpp"
 
-namespace gradweave {
+namespace gradweave::statistics_tests {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -80,4 +80,4 @@ TEST_CASE("what passes over NaN, and counts", "[ops][reduction]") {
 }
 
 }  // namespace
-}  // namespace gradweave
+}  // namespace gradweave::statistics_tests
