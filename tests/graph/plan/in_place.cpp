@@ -16,14 +16,14 @@
 namespace gradweave {
 namespace {
 
-Tensor evaluated(const Tensor& x) {
+Tensor with_values(const Tensor& x) {
   eval(x);
   return x;
 }
 Tensor table(Index rows = 3, Index columns = 2) {
   std::vector<float> all(static_cast<std::size_t>(rows * columns));
   std::iota(all.begin(), all.end(), 0.F);
-  return evaluated(constant(all, {rows, columns}) + 0.F);
+  return with_values(constant(all, {rows, columns}) + 0.F);
 }
 const void* place_of(const Tensor& x) { return x.node()->data; }
 Tensor row(Index i) { return constant(std::vector<Index>{i}); }
@@ -55,21 +55,21 @@ TEST_CASE("what somebody holds is copied", "[in_place]") {
   const std::vector<float> before{0, 1, 2, 3, 4, 5}, after{0, 1, 7, 8, 4, 5};
 
   SECTION("a handle") {
-    const Tensor x = table(), y = evaluated(set_row(x, row(1), v));
+    const Tensor x = table(), y = with_values(set_row(x, row(1), v));
     CHECK(values(x) == before);
     CHECK(values(y) == after);
   }
   SECTION("a view") {
     Tensor x = table();
-    const Tensor view = evaluated(detach(transpose(x)));
-    x = evaluated(set_row(x, row(1), v));
+    const Tensor view = with_values(detach(transpose(x)));
+    x = with_values(set_row(x, row(1), v));
     CHECK(values(view) == std::vector<float>{0, 2, 4, 1, 3, 5});
     CHECK(values(x) == after);
   }
   SECTION("a view that is still to be computed") {
     Tensor x = table();
     const Tensor later = x * 2;
-    x = evaluated(set_row(x, row(1), v));
+    x = with_values(set_row(x, row(1), v));
     CHECK(values(later) == std::vector<float>{0, 2, 4, 6, 8, 10});
     CHECK(values(x) == after);
   }
@@ -84,7 +84,7 @@ TEST_CASE("what somebody holds is copied", "[in_place]") {
   SECTION("a variable, whose gradients may be asked for") {
     Tensor x = variable(table());
     const Tensor kept = x;
-    x = evaluated(set_row(x, row(1), v));
+    x = with_values(set_row(x, row(1), v));
     CHECK(values(kept) == before);
     CHECK(values(gradients(sum(x), {kept})[0]) == std::vector<float>{1, 1, 0, 0, 1, 1});
   }
@@ -100,9 +100,9 @@ TEST_CASE("what somebody holds is copied", "[in_place]") {
 
 TEST_CASE("what does not lie in order, or is one number, is laid out first", "[in_place]") {
   const Tensor v = constant({7.F, 8.F, 9.F});
-  CHECK(values(set_row(evaluated(transpose(table())), row(1), v)) == std::vector<float>{0, 2, 4, 7, 8, 9});
+  CHECK(values(set_row(with_values(transpose(table())), row(1), v)) == std::vector<float>{0, 2, 4, 7, 8, 9});
   CHECK(values(set_row(zeros({2, 3}), row(0), v)) == std::vector<float>{7, 8, 9, 0, 0, 0});
-  CHECK(values(set_row(evaluated(broadcast_to(constant({1.F, 2.F, 3.F}), {2, 3})), row(0), v)) ==
+  CHECK(values(set_row(with_values(broadcast_to(constant({1.F, 2.F, 3.F}), {2, 3})), row(0), v)) ==
         std::vector<float>{7, 8, 9, 1, 2, 3});
   CHECK(values(set_row(slice(table(4, 3), 0, 1, 3), row(1), v)) == std::vector<float>{3, 4, 5, 7, 8, 9});
   CHECK(values(cast(set_row(cast(zeros({2, 3}), DType::float16), row(1), cast(v, DType::float16)), f32)) ==
@@ -141,7 +141,7 @@ TEST_CASE("a compiled function overwrites what it is given for good, and copies 
 class Logging : public nn::Optimizer {
  public:
   explicit Logging(const nn::Parameter& parameter)
-      : Optimizer({parameter}, 0.5), log(evaluated(zeros({8, 2}) + 0.F)), number(row(0)) {}
+      : Optimizer({parameter}, 0.5), log(with_values(zeros({8, 2}) + 0.F)), number(row(0)) {}
   Tensor log, number;
 
  private:
@@ -236,7 +236,7 @@ std::vector<std::vector<float>> walk(std::uint64_t seed, const Passes& passes) {
         eval(x);
         break;
       case 4:
-        x = transpose(set_row(evaluated(transpose(x)), i, full({5}, 3.0)));
+        x = transpose(set_row(with_values(transpose(x)), i, full({5}, 3.0)));
         break;
       case 5:
         x = set_row(x, i, select(all[random() % all.size()], 0, 1));
