@@ -20,6 +20,9 @@
 namespace gradweave {
 namespace {
 
+// Sums of many products are too much for halves.
+constexpr DTypes matrix_dtypes = only(DType::float32) | only(DType::float64);
+
 template <class T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -78,17 +81,25 @@ Tensor of_lower_triangle(const Tensor& g) {
   const Index n = g.size(-1);
   return tril(g + transpose(g)) * (1 - 0.5 * eye(n, g.dtype()));
 }
-Sample positive_definite_sample(const Operation& op) {
+Sample positive_definite_sample(const Operation& op) {  // reads no more than the lower triangle
   return {{uniform(-1, 1, {3, 3})}, [&op](std::span<const Tensor> in) {
-            return apply(op, nullptr,
-                         std::vector<Operand>{matmul(in[0], transpose(in[0])) + eye(3, in[0].dtype())});
+            return apply(op, nullptr, std::vector<Operand>{in[0] + 4 * eye(3, in[0].dtype())});
           }};
+}
+// Decompositions leave the sign of a vector open: here its largest element, the first of such, is positive.
+template <class Column>
+bool is_turned(const Column& v) {
+  Index largest = 0;
+  for (Index i = 1; i < v.size(); ++i) {
+    if (std::abs(v[i]) > std::abs(v[largest])) largest = i;
+  }
+  return v.size() > 0 && v[largest] < 0;
 }
 
 struct SolveTriangular {
   bool upper, unitriangular;
   static constexpr std::string_view name = "solve_triangular";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Spec infer(const Spec& a, const Spec& b) {
     require_system(a, b);
@@ -136,7 +147,7 @@ Tensor triangular(const Tensor& a, const Tensor& b, bool upper) {
 
 struct Cholesky {
   static constexpr std::string_view name = "cholesky";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a) {
     require_square(a);
     return a;
@@ -175,7 +186,7 @@ auto decomposed(const Matrices& all, const ArrayView& a, Index k) {
 
 struct Solve {
   static constexpr std::string_view name = "solve";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a, const Spec& b) {
     require_system(a, b);
     return b;
@@ -215,7 +226,7 @@ std::vector<Sample> Solve::samples() {
 // The matrix of cofactors, det(A) A^-T where A is not singular.
 struct Cofactors {
   static constexpr std::string_view name = "cofactors";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Spec infer(const Spec& a) {
     require_square(a);
@@ -256,7 +267,7 @@ struct Cofactors {
 
 struct Det {
   static constexpr std::string_view name = "det";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Spec infer(const Spec& a) {
     require_square(a);
@@ -286,7 +297,7 @@ std::vector<Sample> Det::samples() { return far_from_singular<Det>(); }
 
 struct SlogDet {
   static constexpr std::string_view name = "slogdet";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Specs infer(const Spec& a) {
     require_square(a);
@@ -320,7 +331,7 @@ struct SlogDet {
 
 struct Qr {
   static constexpr std::string_view name = "qr";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Specs infer(const Spec& a) {
     require_matrices(a);
@@ -367,7 +378,7 @@ struct Qr {
 
 struct EigH {
   static constexpr std::string_view name = "eigh";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static Specs infer(const Spec& a) {
     require_square(a);
     return {{without_last(a.shape, 1, {}), a.dtype}, a};
@@ -383,7 +394,12 @@ struct EigH {
         if (solver.info() != Eigen::Success || !solver.eigenvalues().allFinite())
           throw ValueError(matrix_name(i, all.count) + " has no eigenvalues: an element is not finite");
         if (y[0].data != nullptr) std::ranges::copy(solver.eigenvalues(), y[0].as<T>() + i * all.rows);
-        if (vectors) Matrices(y[1]).output<T>(y[1].data, i) = solver.eigenvectors();
+        if (!vectors) continue;
+        auto v = Matrices(y[1]).output<T>(y[1].data, i);
+        v = solver.eigenvectors();
+        for (Index k = 0; k < v.cols(); ++k) {
+          if (is_turned(v.col(k))) v.col(k) *= T(-1);
+        }
       }
     });
   }
@@ -415,7 +431,7 @@ std::vector<Sample> EigH::samples() {
 
 struct Svd {
   static constexpr std::string_view name = "svd";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static Specs infer(const Spec& a) {
     require_matrices(a);
     const Index m = a.shape[a.shape.rank() - 2], n = a.shape[a.shape.rank() - 1], k = std::min(m, n);
@@ -434,9 +450,15 @@ struct Svd {
         const bool vectors = y[0].data != nullptr || y[2].data != nullptr;
         const Eigen::BDCSVD<Matrix<T>> svd(all.at<T>(a, i),
                                            vectors ? Eigen::ComputeThinU | Eigen::ComputeThinV : 0);
-        if (y[0].data != nullptr) Matrices(y[0]).output<T>(y[0].data, i) = svd.matrixU();
         if (y[1].data != nullptr) std::ranges::copy(svd.singularValues(), y[1].as<T>() + i * k);
-        if (y[2].data != nullptr) Matrices(y[2]).output<T>(y[2].data, i) = svd.matrixV().transpose();
+        if (!vectors) continue;
+        for (Index j = 0; j < k; ++j) {
+          const T sign = is_turned(svd.matrixU().col(j)) ? T(-1) : T(1);
+          if (y[0].data != nullptr)
+            Matrices(y[0]).output<T>(y[0].data, i).col(j) = sign * svd.matrixU().col(j);
+          if (y[2].data != nullptr)
+            Matrices(y[2]).output<T>(y[2].data, i).row(j) = sign * svd.matrixV().col(j).transpose();
+        }
       }
     });
   }
@@ -481,7 +503,7 @@ std::vector<Sample> Svd::samples() {
 
 struct MatrixExp {
   static constexpr std::string_view name = "matrix_exp";
-  static constexpr DTypes dtypes = floating;
+  static constexpr DTypes dtypes = matrix_dtypes;
   static constexpr bool throws = false;
   static Spec infer(const Spec& a) {
     require_square(a);

@@ -1,5 +1,5 @@
 // Linear algebra of square and rectangular matrices by Eigen's decompositions: the last two axes are
-// matrices, any axes may stand in front. float32 and float64 (halves are computed as float32). Throws
+// matrices, any axes may stand in front. float32 and float64 (halves become float32). Throws
 // ShapeError for shapes that do not fit and, when evaluated, ValueError for a matrix that has no such
 // decomposition.
 #pragma once
@@ -42,7 +42,8 @@ struct Eigh {
   Tensor eigenvalues, eigenvectors;
 };
 Eigh eigh(const Operand& a);
-/// A = U diag(S) Vh, reduced: min(m, n) singular values in descending order. Gradients as `eigh`'s.
+/// A = U diag(S) Vh, reduced: min(m, n) singular values in descending order; the largest element of each
+/// column of U is positive. Gradients as `eigh`'s.
 struct SVD {
   Tensor u, s, vh;
 };

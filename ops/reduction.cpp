@@ -30,7 +30,7 @@ namespace {
 template <class T>
 struct Largest {
   using Value = T;
-  static constexpr std::string_view name = "max", arg_name = "argmax";
+  static constexpr std::string_view name = "max";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::lowest();
@@ -43,7 +43,7 @@ struct Largest {
 template <class T>
 struct Smallest {
   using Value = T;
-  static constexpr std::string_view name = "min", arg_name = "argmin";
+  static constexpr std::string_view name = "min";
   static constexpr T identity() {
     return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                 : std::numeric_limits<T>::max();
@@ -52,6 +52,15 @@ struct Smallest {
   static V join(V a, V b) {
     return ((a != a) | (b >= a)) ? a : b;
   }
+};
+
+template <class T>
+struct PlaceOfLargest : Largest<T> {
+  static constexpr std::string_view name = "argmax";
+};
+template <class T>
+struct PlaceOfSmallest : Smallest<T> {
+  static constexpr std::string_view name = "argmin";
 };
 
 void require_elements(const Spec& x, AxisSet axes) {
@@ -131,7 +140,7 @@ struct LogSumExp {
 template <template <class> class Monoid>
 struct ArgExtremum {
   Index axis;
-  static constexpr std::string_view name = Monoid<float>::arg_name;
+  static constexpr std::string_view name = Monoid<float>::name;
   static constexpr bool ordered = true;
   static constexpr bool throws = false;
   static constexpr bool not_differentiable = true;
@@ -182,8 +191,8 @@ struct ArgExtremum {
   }
   static SamplesOf<ArgExtremum> samples() { return {{{-1}, {uniform(-2, 2)}}, {{-2}, {uniform(-2, 2)}}}; }
 };
-using ArgMax = ArgExtremum<Largest>;
-using ArgMin = ArgExtremum<Smallest>;
+using ArgMax = ArgExtremum<PlaceOfLargest>;
+using ArgMin = ArgExtremum<PlaceOfSmallest>;
 
 template <class T>
 struct Multiplying {
