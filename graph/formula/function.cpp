@@ -54,7 +54,7 @@ constexpr std::array<FunctionInfo, function_count> function_table = [] {
     {sign, "sign", 1, 2, 0, 0, monotone,
      {"\\operatorname{sign}\\left(#1\\right)", 16}, {"(#1 > 0) - (#1 < 0)", 12}, {},
      [](double a, double, double) { return (a > 0 ? 1.0 : 0.0) - (a < 0 ? 1.0 : 0.0); },
-     [](Index a, Index, Index) { return Index{a > 0} - Index{a < 0}; }},
+     [](Index a, Index, Index) -> Index { return a > 0 ? 1 : a < 0 ? -1 : 0; }},
     {floor, "floor", 1, 1, 0, 0, monotone, {"\\left\\lfloor{#1}\\right\\rfloor", 16}, {"floor(#1)", 16}, {},
      [](double a, double, double) { return std::floor(a); }, nullptr},
     {ceil, "ceil", 1, 1, 0, 0, monotone, {"\\left\\lceil{#1}\\right\\rceil", 16}, {"ceil(#1)", 16}, {},
