@@ -18,7 +18,6 @@
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
-#include <gradweave/ops/linalg.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
