@@ -25,6 +25,10 @@ constexpr Label dots = 256;
 
 bool has(const Labels& labels, Label label) { return std::ranges::find(labels, label) != labels.end(); }
 
+std::size_t letters_in(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return c != '.' && c != ' '; }));
+}
+
 // A tensor whose axes have labels, each once.
 struct Labelled {
   Tensor tensor;
@@ -89,8 +93,7 @@ class Einsum {
   // The labels that a text names, for `rank` axes.
   Labels read(std::string_view text, std::size_t rank) const {
     Labels labels;
-    const auto letters =
-        static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return c != '.' && c != ' '; }));
+    const std::size_t letters = letters_in(text);
     for (std::size_t at = 0; at < text.size(); ++at) {
       const char c = text[at];
       if (c == ' ') continue;
@@ -150,8 +153,7 @@ class Einsum {
     return result;
   }
   Labels explicit_result(std::string_view text) const {
-    const auto letters =
-        static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return c != '.' && c != ' '; }));
+    const std::size_t letters = letters_in(text);
     const auto dotted = static_cast<std::size_t>(
         std::ranges::count_if(sizes_, [](const auto& s) { return s.first >= dots; }));
     Labels result = read(text, letters + dotted);

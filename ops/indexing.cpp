@@ -77,8 +77,8 @@ class Indexing {
     Index joined = 1;
     for (std::size_t k = tensors_.size(); k-- > 0;) {
       const Index size = y_.size(axes_[k]);
-      const Tensor checked = where(tensors_[k] < 0, tensors_[k] + size, tensors_[k]);
-      require_inside(tensors_[k], size);
+      // Each is looked at: places that combine would hide one that is outside.
+      const Tensor checked = checked_index(Operand(tensors_[k], x_.where()), size);
       const Tensor step = joined == 1 ? checked : checked * joined;
       places = places.is_empty() ? step : places + step;
       joined *= size;
@@ -100,17 +100,6 @@ class Indexing {
  private:
   // After a tensor came something else: the next tensor makes them apart.
   void separate() { is_over_ = !tensors_.empty(); }
-
-  // Places that combine may hide one that is outside: each is looked at, if known, else by the plan.
-  void require_inside(const Tensor& places, Index size) {
-    if (places.numel() == 0) return;
-    if (size == 0) refuse<ValueError>("index", {x_}, "there is nothing along the axis");
-    if (!places.is_evaluated()) return;
-    for (const Index place : places.to_vector<Index>()) {
-      if (place < -size || place >= size)
-        refuse<ValueError>("index", {x_}, fmt::format("position {} is outside [{}, {})", place, -size, size));
-    }
-  }
 
   void add(const Indexer& indexer) {
     if (const auto* position = std::get_if<Index>(&indexer.value())) {

@@ -207,7 +207,7 @@ Fitted fit(const Operand& x, Index axis, const Operand& index, std::string_view 
     all.x = slice(Operand(all.x, x.where()), k, 0, wanted);
     all.is_whole = false;
   }
-  all.indices = apply(CheckedIndex{size}, {Operand(all.indices, index.where())});
+  all.indices = checked_index(Operand(all.indices, index.where()), size);
   return all;
 }
 
@@ -260,6 +260,8 @@ Tensor index_like(const Operand& x, Index axis, const Operand& index, const Tens
 
 }  // namespace
 
+Tensor checked_index(const Operand& indices, Index size) { return apply(CheckedIndex{size}, {indices}); }
+
 Tensor take_along_axis(const Operand& x, const Operand& indices, Index axis) {
   constexpr std::string_view op = "take_along_axis";
   const Tensor& from = tensor_of(x, op);
@@ -281,7 +283,7 @@ Tensor take_along_axis(const Operand& x, const Operand& indices, Index axis) {
     for (std::size_t j = 0; j < shape.rank(); ++j) result.push_back(j == k ? along : shape[j]);
     return result;
   };
-  const Tensor checked = apply(CheckedIndex{size}, {Operand(places, indices.where())});
+  const Tensor checked = checked_index(Operand(places, indices.where()), size);
   return apply(TakeAlongAxis{at}, {broadcast_to(x, with(size)), broadcast_to(checked, with(count))});
 }
 
@@ -294,7 +296,7 @@ Tensor index_select(const Operand& x, Index axis, const Operand& index) {
   const Tensor places = index_of(index, "index_select");
   if (places.rank() > 1) refuse<ShapeError>("index_select", {x, index}, "the index is not one-dimensional");
   const Index size = tensor_of(x, "index_select").size(axis_from_end(x, axis, "index_select"));
-  const Tensor checked = apply(CheckedIndex{size}, {Operand(places, index.where())});
+  const Tensor checked = checked_index(Operand(places, index.where()), size);
   return take(x, reshape(checked, {places.numel()}), axis);
 }
 

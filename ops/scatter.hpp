@@ -33,6 +33,11 @@ Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value);
 /// max(minlength, size), where `size` is one more than the largest; evaluates x to know that.
 Tensor bincount(const Tensor& x, Index minlength = 0);
 
+/// Whole numbers as positions along an axis of this size, counted from the front; throws ValueError, when
+/// evaluated, for one outside [-size, size). For those who write ops: what is read by it need not be looked
+/// at again.
+Tensor checked_index(const Operand& indices, Index size);
+
 std::vector<const Operation*> scatter_operations();
 
 }  // namespace gradweave
