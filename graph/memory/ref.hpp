@@ -54,8 +54,7 @@ class Ref {
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   Ref& operator=(const Ref& other) {
-    Ref copy(other);
-    std::swap(object_, copy.object_);
+    if (this != &other) *this = Ref(other);
     return *this;
   }
   Ref& operator=(Ref&& other) noexcept {
