@@ -45,7 +45,7 @@ int main() {
   show("one step of Newton", newton);
 
   // Slope = covariance / variance.
-  const Tensor slope = mean((x - mean(x)) * (y - mean(y))) / var(x);
+  const Tensor slope = mean((x - mean(x)) * (y - mean(y))) / var(x, {}, false, 0);
   const Tensor formula = stack({slope, mean(y) - slope * mean(x)});
   show("least squares formula", formula);
 

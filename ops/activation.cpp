@@ -62,6 +62,9 @@ Tensor prelu(const Operand& x, const Tensor& slope) { return where(x > 0, x, x *
 // The exponential is asked of what is not positive only: it may overflow elsewhere, and NaN come back.
 Tensor elu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0))); }
 Tensor celu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha)); }
+Tensor softplus(const Operand& x, double beta, double threshold) {
+  return where(multiply(x, beta) > threshold, x, softplus(multiply(x, beta)) / beta);
+}
 Tensor selu(const Operand& x) {
   constexpr double alpha = 1.6732632423543772, scale = 1.0507009873554805;
   return scale * elu(x, alpha);

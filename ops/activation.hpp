@@ -22,6 +22,8 @@ Tensor prelu(const Operand& x, const Tensor& slope);
 Tensor elu(const Operand& x, double alpha = 1);
 Tensor celu(const Operand& x, double alpha = 1);
 Tensor selu(const Operand& x);
+/// log(1 + exp(beta x)) / beta, and x itself where beta x is above `threshold`.
+Tensor softplus(const Operand& x, double beta, double threshold = 20);
 /// x tanh(softplus(x)).
 Tensor mish(const Operand& x);
 /// x / (1 + |x|), x - tanh(x), and log(sigmoid(x)) without overflow.

@@ -12,6 +12,13 @@ namespace gradweave {
 inline Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
 Tensor subtract(const Operand& a, const Operand& b);
 Tensor multiply(const Operand& a, const Operand& b);
+/// a + alpha b and a - alpha b.
+inline Tensor add(const Operand& a, const Operand& b, const Operand& alpha) {
+  return add(a, multiply(b, alpha));
+}
+inline Tensor subtract(const Operand& a, const Operand& b, const Operand& alpha) {
+  return subtract(a, multiply(b, alpha));
+}
 /// True division: whole numbers and bools give the default dtype.
 Tensor divide(const Operand& a, const Operand& b);
 Tensor negative(const Operand& x);

@@ -9,6 +9,7 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/reduction.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
@@ -226,6 +227,7 @@ Tensor take(const Operand& x, const Operand& indices, Index axis) {
   return apply(Take{at - static_cast<Index>(x.tensor()->rank())}, {x, indices});
 }
 Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
+  if (classes == -1) classes = tensor_of(labels, "one_hot").numel() == 0 ? 0 : max(labels).item<Index>() + 1;
   return apply(OneHot{classes, dtype}, {labels});
 }
 Tensor at_label(const Operand& x, const Operand& labels) { return apply<AtLabel>(x, labels); }

@@ -8,8 +8,8 @@ namespace gradweave {
 /// of the indices. What is taken several times gets the sum of the cotangents. Throws ValueError, when
 /// evaluated, for an index outside [0, size).
 Tensor take(const Operand& x, const Operand& indices, Index axis = 0);
-/// A new last axis of `classes` with 1 at the label and 0 elsewhere. Throws ValueError, when evaluated, for a
-/// label outside [0, classes).
+/// A new last axis of `classes` (-1: one more than the largest label, which is evaluated) with 1 at the label
+/// and 0 elsewhere. Throws ValueError, when evaluated, for a label outside [0, classes).
 Tensor one_hot(const Operand& labels, Index classes, DType dtype = default_dtype());
 /// The element at the label of each row: y[...] = x[..., label[...]], for labels (whole) of x's shape without
 /// its last axis. Throws ValueError, when evaluated, for a label outside [0, classes).

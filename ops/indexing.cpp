@@ -196,7 +196,8 @@ Tensor nonzero(const Tensor& x) {
 Tensor masked_select(const Operand& x, const Tensor& mask) {
   const Shape shape =
       broadcast(tensor_of(x, "masked_select").shape(), tensor_of(mask, "masked_select").shape());
-  return index(Operand(broadcast_to(x, shape), x.where()), {broadcast_to(mask, shape)});
+  const Tensor one = reshape(Operand(broadcast_to(x, shape), x.where()), {numel(shape)});
+  return index(Operand(one, x.where()), {reshape(broadcast_to(mask, shape), {numel(shape)})});
 }
 
 Unique unique(const Tensor& x) {

@@ -18,11 +18,13 @@
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
+#include <gradweave/ops/joining.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pad.hpp>
 #include <gradweave/ops/pooling.hpp>
+#include <gradweave/ops/products.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/reduction.hpp>

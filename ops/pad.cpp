@@ -44,12 +44,18 @@ std::vector<Index> sources(const Operand& x, Index size, Index before, Index beh
 Tensor padded(const Operand& x, Index axis, Index before, Index behind, PadMode mode, double value) {
   Tensor y = *x.tensor();
   const Index size = y.size(axis);
-  if (before < 0 || behind < 0) {  // what is cut off goes first
-    const Index from = before < 0 ? -before : 0, to = behind < 0 ? size + behind : size;
-    if (from > to)
+  if (mode == PadMode::circular && (before < 0 || behind < 0)) {  // as PyTorch's: what is left goes round
+    const Tensor left =
+        padded(x, axis, std::min<Index>(before, 0), std::min<Index>(behind, 0), PadMode::constant, 0);
+    return padded(Operand(left, x.where()), axis, std::max<Index>(before, 0), std::max<Index>(behind, 0),
+                  mode, value);
+  }
+  if (before < 0 || behind < 0) {  // cut off at last, for what is cut may be what stands behind it
+    if (size + before + behind < 0)
       refuse<ShapeError>("pad", {x}, fmt::format("{} and {} of an axis of {}", before, behind, size));
-    y = slice(x, axis, from, to);
-    return padded(Operand(y, x.where()), axis, before < 0 ? 0 : before, behind < 0 ? 0 : behind, mode, value);
+    y = padded(x, axis, std::max<Index>(before, 0), std::max<Index>(behind, 0), mode, value);
+    return slice(Operand(y, x.where()), axis, std::max<Index>(-before, 0),
+                 y.size(axis) - std::max<Index>(-behind, 0));
   }
   if (before == 0 && behind == 0) return y;
   if (mode != PadMode::constant) return take(x, constant(sources(x, size, before, behind, mode)), axis);
@@ -67,12 +73,12 @@ Tensor padded(const Operand& x, Index axis, Index before, Index behind, PadMode 
 
 }  // namespace
 
-Tensor pad(const Operand& x, std::initializer_list<Index> sizes, PadMode mode, double value) {
+Tensor pad(const Operand& x, Dims sizes, PadMode mode, double value) {
   if (sizes.size() % 2 != 0 || sizes.size() / 2 > tensor_of(x, "pad").rank())
     refuse<ValueError>("pad", {x}, fmt::format("{} sizes", sizes.size()));
   Tensor y = *x.tensor();
-  const Index* size = sizes.begin();
-  for (Index axis = -1; size != sizes.end(); --axis, size += 2)
+  const Index* size = sizes.data();
+  for (Index axis = -1; size != sizes.data() + sizes.size(); --axis, size += 2)
     y = padded(Operand(y, x.where()), axis, size[0], size[1], mode, value);
   return y;
 }

@@ -12,8 +12,11 @@ enum class PadMode { constant, reflect, symmetric, replicate, circular };
 /// Elements before and behind the last axes: {left, right}, {left, right, top, bottom}, ... as in PyTorch.
 /// Negative numbers cut off. Throws ValueError for an odd count or more than x has axes, and ShapeError where
 /// `reflect` or `circular` would need more than there is.
-Tensor pad(const Operand& x, std::initializer_list<Index> sizes, PadMode mode = PadMode::constant,
-           double value = 0);
+Tensor pad(const Operand& x, Dims sizes, PadMode mode = PadMode::constant, double value = 0);
+inline Tensor pad(const Operand& x, std::initializer_list<Index> sizes, PadMode mode = PadMode::constant,
+                  double value = 0) {
+  return pad(x, Dims(sizes.begin(), sizes.size()), mode, value);
+}
 
 /// (..., channels r^2, height, width) to (..., channels, height r, width r) (W. Shi et al.,
 /// arXiv:1609.05158), and back. Throws ShapeError where the sizes are no multiples.

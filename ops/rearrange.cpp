@@ -68,7 +68,7 @@ std::vector<Tensor> unbind(const Operand& x, Index axis) {
   return all;
 }
 
-Tensor flip(const Operand& x, std::initializer_list<Index> axes) {
+Tensor flip(const Operand& x, const Axes& axes) {
   Tensor y = tensor_of(x, "flip");
   for (const Index axis : axes) {
     const auto at = static_cast<Index>(axis_of(x, axis, "flip"));
@@ -77,6 +77,9 @@ Tensor flip(const Operand& x, std::initializer_list<Index> axes) {
   return y;
 }
 
+Tensor fliplr(const Operand& x) { return flip(x, 1); }
+Tensor flipud(const Operand& x) { return flip(x, 0); }
+
 Tensor roll(const Operand& x, Index shift, Index axis) {
   const auto at = static_cast<Index>(axis_of(x, axis, "roll"));
   const Index size = x.tensor()->size(at);
@@ -84,6 +87,13 @@ Tensor roll(const Operand& x, Index shift, Index axis) {
   const Index cut = (size - shift % size) % size;
   if (cut == 0) return *x.tensor();
   return concat({slice(x, at, cut, size), slice(x, at, 0, cut)}, at);
+}
+Tensor roll(const Operand& x, Dims shifts, const Axes& axes) {
+  if (shifts.size() != axes.size())
+    refuse<ValueError>("roll", {x}, fmt::format("{} shifts of {} axes", shifts.size(), axes.size()));
+  Tensor y = tensor_of(x, "roll");
+  for (std::size_t k = 0; k < shifts.size(); ++k) y = roll(at_line_of(y, x), shifts[k], axes.begin()[k]);
+  return y;
 }
 Tensor roll(const Operand& x, Index shift) {
   const Tensor flat = reshape(x, {tensor_of(x, "roll").numel()});
@@ -106,8 +116,8 @@ Tensor rot90(const Operand& x, Index quarters, Index axis0, Index axis1) {
   }
 }
 
-Tensor tile(const Operand& x, std::initializer_list<Index> counts) {
-  std::vector<Index> sizes = sizes_list(tensor_of(x, "tile")), times(counts);
+Tensor tile(const Operand& x, Dims counts) {
+  std::vector<Index> sizes = sizes_list(tensor_of(x, "tile")), times(counts.begin(), counts.end());
   if (sizes.size() < times.size()) sizes.insert(sizes.begin(), times.size() - sizes.size(), 1);
   if (times.size() < sizes.size()) times.insert(times.begin(), sizes.size() - times.size(), 1);
   // Axis by axis, so that no more than one is new at a time.
@@ -123,7 +133,7 @@ Tensor tile(const Operand& x, std::initializer_list<Index> counts) {
   }
   return y;
 }
-Tensor repeat(const Operand& x, std::initializer_list<Index> counts) {
+Tensor repeat(const Operand& x, Dims counts) {
   if (counts.size() < tensor_of(x, "repeat").rank())
     refuse<ShapeError>("repeat", {x}, fmt::format("{} counts", counts.size()));
   return tile(x, counts);
@@ -137,6 +147,18 @@ Tensor repeat_interleave(const Operand& x, Index count, Index axis) {
   return reshape(broadcast_to(reshape(x, {outer, 1, inner}), {outer, count, inner}), Dims(sizes));
 }
 
+Tensor expand(const Operand& x, Dims sizes) {
+  const Shape from = tensor_of(x, "expand").shape();
+  if (sizes.size() < from.rank()) refuse<ShapeError>("expand", {x}, fmt::format("{} sizes", sizes.size()));
+  Shape shape;
+  for (std::size_t k = 0; k < sizes.size(); ++k) {
+    const std::size_t added = sizes.size() - from.rank();
+    if (sizes[k] == -1 && k < added) refuse<ShapeError>("expand", {x}, "a new axis needs a size");
+    shape.push_back(sizes[k] == -1 ? from[k - added] : sizes[k]);
+  }
+  return broadcast_to(x, shape);
+}
+
 Tensor movedim(const Operand& x, Index from, Index to) {
   const auto first = static_cast<Index>(axis_of(x, from, "movedim"));
   const auto last = static_cast<Index>(axis_of(x, to, "movedim"));
@@ -144,6 +166,27 @@ Tensor movedim(const Operand& x, Index from, Index to) {
   for (Index k = first; k != last; k += first < last ? 1 : -1)
     y = transpose(at_line_of(y, x), k, first < last ? k + 1 : k - 1);
   return y;
+}
+
+Tensor movedim(const Operand& x, Dims from, Dims to) {
+  if (from.size() != to.size())
+    refuse<ValueError>("movedim", {x}, fmt::format("{} axes to {} places", from.size(), to.size()));
+  const std::size_t rank = tensor_of(x, "movedim").rank();
+  std::vector<Index> order(rank, -1);
+  std::vector<bool> moved(rank);
+  for (std::size_t k = 0; k < from.size(); ++k) {
+    const std::size_t axis = axis_of(x, from[k], "movedim"), place = axis_of(x, to[k], "movedim");
+    if (moved[axis] || order[place] >= 0) refuse<ValueError>("movedim", {x}, "an axis is named twice");
+    moved[axis] = true;
+    order[place] = static_cast<Index>(axis);
+  }
+  std::size_t next = 0;
+  for (Index& axis : order) {
+    if (axis >= 0) continue;
+    while (moved[next]) ++next;
+    axis = static_cast<Index>(next++);
+  }
+  return permute(x, order);
 }
 
 Tensor flatten(const Operand& x, Index first, Index last) {
@@ -157,9 +200,9 @@ Tensor flatten(const Operand& x, Index first, Index last) {
   sizes[from] = joined;
   return reshape(x, Dims(sizes));
 }
-Tensor unflatten(const Operand& x, Index axis, std::initializer_list<Index> parts) {
+Tensor unflatten(const Operand& x, Index axis, Dims parts) {
   const std::size_t at = axis_of(x, axis, "unflatten");
-  std::vector<Index> sizes = sizes_list(*x.tensor()), inner(parts);
+  std::vector<Index> sizes = sizes_list(*x.tensor()), inner(parts.begin(), parts.end());
   const Index size = sizes[at];
   Index known = 1;
   for (const Index part : inner) known *= part < 0 ? 1 : part;
@@ -204,8 +247,11 @@ Tensor diagonal(const Operand& x, Index offset, Index axis0, Index axis1) {
                start + (count == 0 ? 0 : (count - 1) * (columns + 1) + 1), columns + 1);
 }
 
-Tensor diag_embed(const Operand& x, Index offset) {
+Tensor diag_embed(const Operand& x, Index offset, Index axis0, Index axis1) {
   if (tensor_of(x, "diag_embed").rank() == 0) refuse<ShapeError>("diag_embed", {x}, "expected an axis");
+  const auto a = static_cast<Index>(axis_of(x, axis0, "diag_embed", 1));
+  const auto b = static_cast<Index>(axis_of(x, axis1, "diag_embed", 1));
+  if (a == b) refuse<ValueError>("diag_embed", {x}, "the two axes are one");
   const Index count = x.tensor()->size(-1), size = count + std::abs(offset);
   const Index above = std::max<Index>(offset, 0), below = std::max<Index>(-offset, 0);
   std::vector<Index> in_front = sizes_list(*x.tensor());
@@ -230,7 +276,8 @@ Tensor diag_embed(const Operand& x, Index offset) {
   line = concat({padded(start), line}, -1);
   const Index missing = total - line.size(-1);
   line = missing >= 0 ? concat({line, padded(missing)}, -1) : slice(line, -1, 0, total);
-  return reshape(line, Dims(square));
+  const Index axes[] = {a, b};
+  return movedim(reshape(line, Dims(square)), Dims({{-2, -1}}), axes);
 }
 Tensor diag(const Operand& x, Index offset) {
   const std::size_t rank = tensor_of(x, "diag").rank();
@@ -275,7 +322,12 @@ Tensor logspace(double start, double stop, Index count, double base, DType dtype
   return cast(pow(full({}, base, DType::float64), linspace(start, stop, count, DType::float64)), dtype);
 }
 
-std::vector<Tensor> meshgrid(std::span<const Tensor> axes) {
+std::vector<Tensor> meshgrid(std::span<const Tensor> axes, GridIndexing indexing) {
+  if (indexing == GridIndexing::xy && axes.size() > 1) {
+    std::vector<Tensor> all = meshgrid(axes);
+    for (Tensor& grid : all) grid = transpose(grid, 0, 1);
+    return all;
+  }
   Shape shape;
   for (const Tensor& axis : axes) {
     if (axis.is_empty() || axis.rank() > 1) throw ShapeError("meshgrid: expected axes of one dimension");

@@ -48,9 +48,9 @@ Tensor prod(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// The smallest; among equals the cotangent is shared evenly. Throws ShapeError over no elements. NaN
 /// propagates.
 Tensor min(const Operand& x, const Axes& axes = {}, bool keepdims = false);
-/// The mean squared distance from the mean, divided by count - correction (0: of the population, NumPy's
-/// default); NaN or infinity when that is not positive.
-Tensor var(const Operand& x, const Axes& axes = {}, bool keepdims = false, double correction = 0);
+/// The mean squared distance from the mean, divided by count - correction (1: the estimate from a sample,
+/// PyTorch's default; 0: of the population, NumPy's); NaN or infinity when that is not positive.
+Tensor var(const Operand& x, const Axes& axes = {}, bool keepdims = false, double correction = 1);
 /// Whether one of them is not zero, as a bool: false of none.
 Tensor any(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// Whether none of them is zero, as a bool: true of none.

@@ -193,12 +193,15 @@ struct Hypot {
   static constexpr std::string_view name = "hypot";
   template <class X>
   static auto forward(const X& a, const auto& b) noexcept {
-    return a.binaryExpr(b, Eigen::internal::scalar_hypot_op<typename X::Scalar, typename X::Scalar>());
+    return a.abs().binaryExpr(b.abs(),
+                              Eigen::internal::scalar_hypot_op<typename X::Scalar, typename X::Scalar>());
   }
   static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
     return g * ((i == 0 ? a : b) / where(y == 0, 1, y));
   }
-  static Samples samples() { return {{uniform(0.5, 2), uniform(-2, -0.5, {3})}}; }
+  static Samples samples() {
+    return {{uniform(0.5, 2), uniform(-2, -0.5, {3})}, {uniform(-2, -0.5), uniform(-2, -0.5)}};
+  }
 };
 
 struct CopySign {

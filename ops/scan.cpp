@@ -179,6 +179,18 @@ ValuesAndIndices extreme_so_far(const Operand& x, Index axis, bool smallest, std
   return {take_along_axis(x, indices, at), indices};
 }
 
+// The areas of trapezoids of width 1, doubled; and of those between places.
+Tensor twice_areas(const Operand& y, Index axis) {
+  const Index size = y.tensor()->size(axis);
+  return slice(y, axis, 1, size) + slice(y, axis, 0, std::max<Index>(size - 1, 0));
+}
+Tensor twice_areas(const Operand& y, const Tensor& x, Index axis) {
+  if (x.rank() != 1) return twice_areas(y, axis) * diff(x, 1, axis);
+  Shape shape{x.size(0)};
+  for (Index k = axis; k < -1; ++k) shape.push_back(1);
+  return twice_areas(y, axis) * diff(reshape(x, Dims(shape)), 1, axis);
+}
+
 }  // namespace
 
 Tensor cumsum(const Operand& x, Index axis) {
@@ -241,21 +253,31 @@ Tensor diff(const Operand& x, Index n, Index axis) {
   return y;
 }
 
+Tensor diff(const Operand& x, Index n, Index axis, const Tensor& prepend, const Tensor& append) {
+  if (n == 0) return tensor_of(x, "diff");
+  std::vector<Tensor> parts;
+  if (!prepend.is_empty()) parts.push_back(prepend);
+  parts.push_back(tensor_of(x, "diff"));
+  if (!append.is_empty()) parts.push_back(append);
+  const Tensor whole = concat(parts, axis, x.where());
+  return diff(Operand(whole, x.where()), n, axis);
+}
+
 Tensor trapezoid(const Operand& y, double dx, Index axis) {
-  const Index at = axis_from_end(y, axis, "trapezoid"), size = y.tensor()->size(at);
-  const Tensor both = slice(y, at, 1, size) + slice(y, at, 0, std::max<Index>(size - 1, 0));
-  return sum(both, {at}) * (dx / 2);
+  const Index at = axis_from_end(y, axis, "trapezoid");
+  return sum(twice_areas(y, at), {at}) * (dx / 2);
 }
 Tensor trapezoid(const Operand& y, const Tensor& x, Index axis) {
-  const Index at = axis_from_end(y, axis, "trapezoid"), size = y.tensor()->size(at);
-  Tensor places = x;
-  if (x.rank() == 1) {
-    Shape shape{x.size(0)};
-    for (Index k = at; k < -1; ++k) shape.push_back(1);
-    places = reshape(x, Dims(shape));
-  }
-  const Tensor both = slice(y, at, 1, size) + slice(y, at, 0, std::max<Index>(size - 1, 0));
-  return sum(both * diff(places, 1, at), {at}) / 2;
+  const Index at = axis_from_end(y, axis, "trapezoid");
+  return sum(twice_areas(y, x, at), {at}) / 2;
+}
+Tensor cumulative_trapezoid(const Operand& y, double dx, Index axis) {
+  const Index at = axis_from_end(y, axis, "cumulative_trapezoid");
+  return cumsum(twice_areas(y, at), at) * (dx / 2);
+}
+Tensor cumulative_trapezoid(const Operand& y, const Tensor& x, Index axis) {
+  const Index at = axis_from_end(y, axis, "cumulative_trapezoid");
+  return cumsum(twice_areas(y, x, at), at) / 2;
 }
 
 std::vector<const Operation*> scan_operations() {

@@ -27,10 +27,15 @@ Tensor linear_scan(const Operand& a, const Operand& b, Index axis, bool reverse 
 
 /// Differences of neighbours x[i + 1] - x[i], taken n times. Throws ValueError for a negative n.
 Tensor diff(const Operand& x, Index n = 1, Index axis = -1);
+/// The same with these, if they are there, before and behind x.
+Tensor diff(const Operand& x, Index n, Index axis, const Tensor& prepend, const Tensor& append = {});
 /// The integral of samples y at distance dx, by trapezoids.
 Tensor trapezoid(const Operand& y, double dx = 1, Index axis = -1);
 /// The same at places x, of y's shape or one-dimensional.
 Tensor trapezoid(const Operand& y, const Tensor& x, Index axis = -1);
+/// The integrals up to each place, from the second on.
+Tensor cumulative_trapezoid(const Operand& y, double dx = 1, Index axis = -1);
+Tensor cumulative_trapezoid(const Operand& y, const Tensor& x, Index axis = -1);
 
 std::vector<const Operation*> scan_operations();
 

@@ -315,13 +315,15 @@ Tensor index_copy(const Operand& x, Index axis, const Operand& index, const Oper
   const Tensor& values = tensor_of(src, "index_copy");
   return scatter_into(x, axis, index_like(x, axis, index, values, "index_copy"), values, false, "index_copy");
 }
-Tensor index_fill(const Operand& x, Index axis, const Operand& index, double value) {
+Tensor index_fill(const Operand& x, Index axis, const Operand& index, const Operand& value) {
   const Tensor& from = tensor_of(x, "index_fill");
   Shape shape;
   const auto at = axis_of(x, axis, "index_fill");
   for (std::size_t k = 0; k < from.rank(); ++k)
     shape.push_back(k == at ? index_of(index, "index_fill").numel() : from.shape()[k]);
-  return index_copy(x, axis, index, full(shape, value, from.dtype()));
+  if (value.tensor() == nullptr) return index_copy(x, axis, index, full(shape, value.number(), from.dtype()));
+  if (value.tensor()->numel() != 1) refuse<ShapeError>("index_fill", {x, index, value}, "expected one value");
+  return index_copy(x, axis, index, broadcast_to(reshape(value, Dims{}), shape));
 }
 
 Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value) {
@@ -335,11 +337,15 @@ Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value) 
 }
 
 Tensor bincount(const Tensor& x, Index minlength) {
+  return bincount(x, ones({x.is_empty() ? 0 : x.numel()}, DType::int64), minlength);
+}
+Tensor bincount(const Tensor& x, const Operand& weights, Index minlength) {
   if (x.is_empty() || x.rank() != 1 || !is_integral(x.dtype()))
     refuse<ShapeError>("bincount", {x}, "expected whole numbers along one axis");
   const Index size = x.numel() == 0 ? 0 : max(x).item<Index>() + 1;
   if (x.numel() > 0 && min(x).item<Index>() < 0) refuse<ValueError>("bincount", {x}, "a number is negative");
-  return scatter_add(zeros({std::max(size, minlength)}, DType::int64), 0, x, ones({x.numel()}, DType::int64));
+  return scatter_add(zeros({std::max(size, minlength)}, tensor_of(weights, "bincount").dtype()), 0, x,
+                     weights);
 }
 
 std::vector<const Operation*> scatter_operations() {

@@ -24,14 +24,16 @@ Tensor scatter_add(const Operand& x, Index axis, const Operand& index, const Ope
 Tensor index_add(const Operand& x, Index axis, const Operand& index, const Operand& src, double alpha = 1);
 /// x[..., index[i], ...] = src[..., i, ...].
 Tensor index_copy(const Operand& x, Index axis, const Operand& index, const Operand& src);
-/// x[..., index[i], ...] = value.
-Tensor index_fill(const Operand& x, Index axis, const Operand& index, double value);
+/// x[..., index[i], ...] = value, a number or a tensor of one element.
+Tensor index_fill(const Operand& x, Index axis, const Operand& index, const Operand& value);
 
 /// x with `value` (a number, or a tensor of one element) where the mask is true; they broadcast.
 Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value);
 /// How often each of 0, 1, ... occurs among whole numbers that are not negative: int64 of size
 /// max(minlength, size), where `size` is one more than the largest; evaluates x to know that.
 Tensor bincount(const Tensor& x, Index minlength = 0);
+/// The sums of the weights of these, in their dtype.
+Tensor bincount(const Tensor& x, const Operand& weights, Index minlength);
 
 /// Whole numbers as positions along an axis of this size, counted from the front; throws ValueError, when
 /// evaluated, for one outside [-size, size). For those who write ops: what is read by it need not be looked

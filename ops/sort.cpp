@@ -11,6 +11,9 @@
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/index.hpp>
+#include <gradweave/ops/integer.hpp>
+#include <gradweave/ops/reduction.hpp>
 #include <gradweave/ops/scatter.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -172,6 +175,36 @@ Tensor median(const Operand& x) {
   return median(Operand(all, x.where()), 0).values;
 }
 
+ValuesAndIndices nanmedian(const Operand& x, Index axis, bool keepdims) {
+  const Index at = axis_from_end(x, axis, "nanmedian");
+  if (x.tensor()->size(at) == 0) refuse<ShapeError>("nanmedian", {x}, "no elements to choose from");
+  const auto [values, indices] = sort(x, at);  // NaN behind all others
+  const Tensor count = sum(Operand(cast(values == values, DType::int64), x.where()), {at}, true);
+  const Tensor place = floor_divide(maximum(count - 1, 0), 2);
+  return {drop(take_along_axis(values, place, at), at, keepdims),
+          drop(take_along_axis(indices, place, at), at, keepdims)};
+}
+Tensor nanmedian(const Operand& x) {
+  const Tensor all = all_in_one(x, "nanmedian");
+  return nanmedian(Operand(all, x.where()), 0).values;
+}
+ValuesAndIndices mode(const Operand& x, Index axis, bool keepdims) {
+  const Index at = axis_from_end(x, axis, "mode"), size = x.tensor()->size(at);
+  if (size == 0) refuse<ShapeError>("mode", {x}, "no elements to choose from");
+  const auto [values, indices] = sort(x, at);
+  // Where each element's run of equals begins, and which run is the longest when it ends.
+  Shape along{size};
+  for (Index k = at; k < -1; ++k) along.push_back(1);
+  const Tensor places = broadcast_to(reshape(arange(size), Dims(along)), values.shape());
+  const Tensor is_first = concat({ones(slice(values, at, 0, 1).shape(), DType::bool_),
+                                  slice(values, at, 1, size) != slice(values, at, 0, size - 1)},
+                                 at, x.where());
+  const Tensor length = places - cummax(where(is_first, places, 0), at).values;
+  const Tensor best = argmax(length, at, true);
+  return {drop(take_along_axis(values, best, at), at, keepdims),
+          drop(take_along_axis(indices, best, at), at, keepdims)};
+}
+
 Tensor quantile(const Operand& x, const std::vector<double>& q, Index axis, bool keepdims,
                 Interpolation interpolation) {
   const Index at = axis_from_end(x, axis, "quantile"), size = x.tensor()->size(at);
@@ -219,14 +252,20 @@ Tensor quantile(const Operand& x, double q, Interpolation interpolation) {
   return quantile(Operand(all, x.where()), q, 0, false, interpolation);
 }
 
-Tensor searchsorted(const Operand& sorted, const Operand& values, bool right) {
+Tensor searchsorted(const Operand& sorted, const Operand& values, bool right, DType dtype,
+                    const Tensor& sorter) {
+  if (!sorter.is_empty()) {
+    const Tensor ordered = take_along_axis(sorted, sorter, -1);
+    return searchsorted(Operand(ordered, sorted.where()), values, right, dtype);
+  }
   Tensor keep;
   if (values.tensor() == nullptr) keep = full({}, values.number(), tensor_of(sorted, "searchsorted").dtype());
-  return apply(SearchSorted{right},
-               {sorted, values.tensor() == nullptr ? Operand(keep, values.where()) : values});
+  return cast(apply(SearchSorted{right},
+                    {sorted, values.tensor() == nullptr ? Operand(keep, values.where()) : values}),
+              dtype);
 }
-Tensor bucketize(const Operand& values, const Operand& boundaries, bool right) {
-  return searchsorted(boundaries, values, right);
+Tensor bucketize(const Operand& values, const Operand& boundaries, bool right, DType dtype) {
+  return searchsorted(boundaries, values, right, dtype);
 }
 
 std::vector<const Operation*> sort_operations() {

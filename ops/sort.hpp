@@ -21,6 +21,12 @@ Tensor median(const Operand& x);
 /// The same along one axis, and where.
 ValuesAndIndices median(const Operand& x, Index axis, bool keepdims = false);
 
+/// As if NaN were not there; NaN of nothing else.
+Tensor nanmedian(const Operand& x);
+ValuesAndIndices nanmedian(const Operand& x, Index axis, bool keepdims = false);
+/// What occurs most often along an axis, the smallest among equals, and where it does last.
+ValuesAndIndices mode(const Operand& x, Index axis = -1, bool keepdims = false);
+
 /// Between which two values a quantile lies, and where between them.
 enum class Interpolation { linear, lower, higher, midpoint, nearest };
 /// The q-quantiles, q in [0, 1], of all elements or along an axis: the quantiles stand in front, one axis for
@@ -33,10 +39,13 @@ Tensor quantile(const Operand& x, const std::vector<double>& q, Index axis, bool
                 Interpolation interpolation = Interpolation::linear);
 
 /// How many of the ascending `sorted` (one-dimensional, or one row for each row of values) are below each
-/// value, or, with `right`, not above it: where it would have to be inserted.
-Tensor searchsorted(const Operand& sorted, const Operand& values, bool right = false);
+/// value, or, with `right`, not above it: where it would have to be inserted, in this dtype. With a `sorter`,
+/// `sorted` is not; they are the indices that sort it.
+Tensor searchsorted(const Operand& sorted, const Operand& values, bool right = false,
+                    DType dtype = DType::int64, const Tensor& sorter = {});
 /// The same with the arguments in PyTorch's order.
-Tensor bucketize(const Operand& values, const Operand& boundaries, bool right = false);
+Tensor bucketize(const Operand& values, const Operand& boundaries, bool right = false,
+                 DType dtype = DType::int64);
 
 std::vector<const Operation*> sort_operations();
 

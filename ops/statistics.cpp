@@ -5,6 +5,8 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/matmul.hpp>
+#include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/scatter.hpp>
 #include <gradweave/ops/shape.hpp>
 
@@ -27,6 +29,36 @@ ValuesAndIndices values_at(const Operand& x, const Tensor& indices, Index axis, 
 
 Tensor std(const Operand& x, const Axes& axes, bool keepdims, double correction) {
   return safe_power(var(x, axes, keepdims, correction), 0.5);
+}
+
+std::pair<Tensor, Tensor> var_mean(const Operand& x, const Axes& axes, bool keepdims, double correction) {
+  return {var(x, axes, keepdims, correction), mean(x, axes, keepdims)};
+}
+std::pair<Tensor, Tensor> std_mean(const Operand& x, const Axes& axes, bool keepdims, double correction) {
+  return {std(x, axes, keepdims, correction), mean(x, axes, keepdims)};
+}
+Tensor cov(const Operand& x, double correction, const Tensor& counts, const Tensor& weights) {
+  if (tensor_of(x, "cov").rank() > 2) refuse<ShapeError>("cov", {x}, "expected at most two axes");
+  const bool is_vector = x.tensor()->rank() < 2 || x.tensor()->size(0) == 1;
+  const Tensor rows = is_vector ? reshape(x, {1, x.tensor()->numel()}) : *x.tensor();
+  const DType dtype = is_floating(rows.dtype()) ? rows.dtype() : default_dtype();
+  Tensor weight = ones({rows.size(1)}, dtype);  // of each observation
+  if (!counts.is_empty()) weight = weight * cast(counts, dtype);
+  const Tensor seen = weight;
+  if (!weights.is_empty()) weight = weight * weights;
+  const Tensor total = sum(weight);
+  const Tensor centered = rows - sum(rows * weight, {1}, true) / total;
+  const Tensor spent =
+      weights.is_empty() ? full({}, correction, dtype) : correction * sum(weight * weights) / total;
+  const Tensor divisor = relu(total - spent);  // as PyTorch's: infinite where too little is left
+  const Tensor result = matmul(centered * weight, transpose(centered)) / divisor;
+  return is_vector ? reshape(Operand(result, x.where()), Dims{}) : result;
+}
+Tensor corrcoef(const Operand& x) {
+  const Tensor covariances = cov(x);
+  if (covariances.rank() == 0) return covariances / covariances;
+  const Tensor deviations = sqrt(diagonal(covariances));
+  return clamp(covariances / expand_dims(deviations, 1) / deviations, -1, 1);
 }
 
 Tensor norm(const Operand& x, double order, const Axes& axes, bool keepdims) {

@@ -10,7 +10,17 @@
 namespace gradweave {
 
 /// The square root of `var`; its gradient is 0 where all are equal, as in PyTorch.
-Tensor std(const Operand& x, const Axes& axes = {}, bool keepdims = false, double correction = 0);
+Tensor std(const Operand& x, const Axes& axes = {}, bool keepdims = false, double correction = 1);
+/// Both of `var`, or of `std`, and of `mean`.
+std::pair<Tensor, Tensor> var_mean(const Operand& x, const Axes& axes = {}, bool keepdims = false,
+                                   double correction = 1);
+std::pair<Tensor, Tensor> std_mean(const Operand& x, const Axes& axes = {}, bool keepdims = false,
+                                   double correction = 1);
+/// Covariances of the variables that are the rows of x (one variable, if it is a vector or has one row: then
+/// a scalar), whose columns are observations; each counts `counts` times (whole) and with `weights`, as
+/// NumPy's fweights and aweights. `corrcoef`: over the products of their standard deviations.
+Tensor cov(const Operand& x, double correction = 1, const Tensor& counts = {}, const Tensor& weights = {});
+Tensor corrcoef(const Operand& x);
 /// (sum |x|^order)^(1/order); order infinity and -infinity: the largest and the smallest |x|; 0: how many are
 /// not 0. The gradient at 0 is 0, as in PyTorch. Throws DTypeError unless floating.
 Tensor norm(const Operand& x, double order = 2, const Axes& axes = {}, bool keepdims = false);
