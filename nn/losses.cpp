@@ -1,5 +1,8 @@
 #include <gradweave/nn/losses.hpp>
 
+#include <cmath>
+#include <numbers>
+
 #include <fmt/format.h>
 
 #include <gradweave/graph/located_error.hpp>
@@ -24,7 +27,17 @@ Operand as_dtype_of(const Operand& a, const Operand& target, Tensor& keep) {
 
 Tensor reduced(const Tensor& losses, const Operand& of, Reduction reduction) {
   const Operand operand(losses, of.where());
-  return reduction == Reduction::none ? losses : reduction == Reduction::sum ? sum(operand) : mean(operand);
+  switch (reduction) {
+    case Reduction::none:
+      return losses;
+    case Reduction::sum:
+      return sum(operand);
+    case Reduction::batch_mean:
+      return sum(operand) / (losses.rank() == 0 ? Index{1} : losses.size(0));
+    case Reduction::mean:
+      break;
+  }
+  return mean(operand);
 }
 Tensor difference(std::string_view loss, const Operand& prediction, const Operand& target) {
   require_same_shape(loss, prediction, target);
@@ -99,21 +112,25 @@ Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& ta
   require_same_shape("binary_cross_entropy_with_logits", logits, target);
   Tensor keep;
   const Operand t = as_dtype_of(logits, target, keep);
-  Tensor losses;
-  if (options.pos_weight.is_empty()) {
-    losses = softplus(logits) - logits * t;
-  } else {  // (1 - t) x + (1 + (w - 1) t) softplus(-x)
-    losses = (1 - t) * logits + (1 + (options.pos_weight - 1) * t) * softplus(-logits);
-  }
+  // (1 - t) x + (1 + (w - 1) t) softplus(-x), where x is not negative; softplus(-x) is softplus(x) - x, so
+  // that in each half nothing large is taken from what is as large.
+  const Tensor is_positive = greater_equal(logits, 0), positive = cast(is_positive, logits.tensor()->dtype());
+  const bool is_weighted = !options.pos_weight.is_empty();
+  const Tensor factor = is_weighted ? where(is_positive, 1 - t, -(options.pos_weight * t)) : positive - t;
+  const Tensor finite = where(logical_and(isinf(logits), equal(factor, 0)), 0, logits);  // infinity times 0
+  const Tensor rest = softplus(logits * (1 - 2 * positive));
+  Tensor losses = finite * factor + (is_weighted ? (1 + (options.pos_weight - 1) * t) * rest : rest);
   if (!options.weight.is_empty()) losses = losses * options.weight;
   return reduced(losses, logits, options.reduction);
 }
-Tensor binary_cross_entropy(const Operand& p, const Operand& target, Reduction reduction) {
+Tensor binary_cross_entropy(const Operand& p, const Operand& target, Reduction reduction,
+                            const Tensor& weight) {
   require_same_shape("binary_cross_entropy", p, target);
   Tensor keep;
   const Operand t = as_dtype_of(p, target, keep);
   const Tensor yes = maximum(log(p), -100), no = maximum(log1p(-p), -100);
-  return reduced(-(t * yes + (1 - t) * no), p, reduction);
+  const Tensor losses = -(t * yes + (1 - t) * no);
+  return reduced(weight.is_empty() ? losses : losses * weight, p, reduction);
 }
 
 Tensor cross_entropy(const Operand& logits, const Operand& target, const CrossEntropyOptions& options) {
@@ -148,19 +165,33 @@ Tensor nll_loss(const Operand& log_probabilities, const Operand& target, const C
   return of_labels("nll_loss", log_probabilities, target, options, of_label, of_all);
 }
 
-Tensor kl_div(const Operand& input, const Operand& target, Reduction reduction) {
-  require_same_shape("kl_div", input, target);
-  return reduced(xlogy(target, target) - target * input, input, reduction);
+Tensor kl_div(const Operand& input, const Operand& target, Reduction reduction, bool log_target) {
+  tensor_of(input, "kl_div");
+  return reduced(log_target ? exp(target) * (target - input) : xlogy(target, target) - target * input, input,
+                 reduction);
 }
-Tensor poisson_nll_loss(const Operand& input, const Operand& target, Reduction reduction) {
+Tensor poisson_nll_loss(const Operand& input, const Operand& target, const PoissonOptions& options) {
   require_same_shape("poisson_nll_loss", input, target);
-  return reduced(exp(input) - target * input, input, reduction);
+  Tensor losses =
+      options.log_input ? exp(input) - target * input : input - target * log(input + options.epsilon);
+  if (options.full) {
+    const Tensor counted = where(greater(target, 1), target, 1);
+    const Tensor stirling = counted * log(counted) - counted + 0.5 * log(2 * std::numbers::pi * counted);
+    losses = losses + where(greater(target, 1), stirling, 0);
+  }
+  return reduced(losses, input, options.reduction);
 }
 Tensor gaussian_nll_loss(const Operand& input, const Operand& target, const Operand& variance, double epsilon,
-                         Reduction reduction) {
-  const Tensor limited = maximum(variance, epsilon);
-  return reduced((log(limited) + square(difference("gaussian_nll_loss", input, target)) / limited) * 0.5,
-                 input, reduction);
+                         Reduction reduction, bool full) {
+  const Tensor limited = maximum(
+      tensor_of(variance, "gaussian_nll_loss").rank() < tensor_of(input, "gaussian_nll_loss").rank() &&
+              variance.tensor()->rank() > 0
+          ? expand_dims(variance, -1)
+          : *variance.tensor(),
+      epsilon);
+  Tensor losses = (log(limited) + square(difference("gaussian_nll_loss", input, target)) / limited) * 0.5;
+  if (full) losses = losses + 0.5 * std::log(2 * std::numbers::pi);
+  return reduced(losses, input, reduction);
 }
 Tensor hinge_loss(const Operand& input, const Operand& target, double margin, Reduction reduction) {
   require_same_shape("hinge_loss", input, target);
@@ -188,6 +219,52 @@ Tensor triplet_margin_loss(const Operand& anchor, const Operand& positive, const
   const Tensor near = norm(difference("triplet_margin_loss", anchor, positive), 2, -1);
   const Tensor far = norm(difference("triplet_margin_loss", anchor, negative), 2, -1);
   return reduced(relu(near - far + margin), anchor, reduction);
+}
+Tensor triplet_margin_loss(const Operand& anchor, const Operand& positive, const Operand& negative,
+                           const TripletOptions& options) {
+  const auto distance = [&](const Operand& a, const Operand& b) {
+    const Tensor apart = subtract(a, b) + options.epsilon;
+    return norm(Operand(apart, anchor.where()), options.p, -1);
+  };
+  Tensor far = distance(anchor, negative);
+  if (options.swap) far = minimum(far, distance(positive, negative));
+  return reduced(relu(distance(anchor, positive) - far + options.margin), anchor, options.reduction);
+}
+Tensor hinge_embedding_loss(const Operand& input, const Operand& target, double margin, Reduction reduction) {
+  tensor_of(input, "hinge_embedding_loss");
+  const Tensor near = where(equal(target, -1), 0, input),
+               far = where(equal(target, 1), 0, relu(margin - input));
+  return reduced(near + far, input, reduction);
+}
+Tensor multi_margin_loss(const Operand& x, const Operand& labels, const MultiMarginOptions& options) {
+  require_labels("multi_margin_loss", x, labels);
+  const Index classes = x.tensor()->size(-1);
+  const Tensor margins = relu(options.margin - expand_dims(at_label(x, labels), -1) + x);
+  Tensor powers = options.p == 1 ? margins : pow(margins, options.p);
+  if (!options.weight.is_empty()) powers = powers * expand_dims(take(options.weight, labels), -1);
+  const Tensor others = where(cast(one_hot(labels, classes), DType::bool_), 0, powers);
+  return reduced(sum(others, {-1}) / classes, x, options.reduction);
+}
+Tensor multilabel_margin_loss(const Operand& x, const Operand& labels, Reduction reduction) {
+  require_same_shape("multilabel_margin_loss", x, labels);
+  const Index classes = x.tensor()->size(-1);
+  // Which of the labels stand in front of the first -1, and which classes they name.
+  const Tensor counts = equal(cumsum(cast(less(labels, 0), DType::int64), -1), 0);
+  const Tensor places = where(counts, labels, 0);
+  const Tensor named =
+      max(cast(logical_and(expand_dims(counts, -1), equal(expand_dims(places, -1), arange(classes))),
+               DType::int64),
+          {-2});
+  const Tensor chosen = take_along_axis(x, places, -1);
+  const Tensor margins = relu(1 - expand_dims(chosen, -1) + expand_dims(x, -2));
+  const Tensor is_pair = logical_and(expand_dims(counts, -1), expand_dims(equal(named, 0), -2));
+  return reduced(sum(where(is_pair, margins, 0), {-2, -1}) / classes, x, reduction);
+}
+Tensor multilabel_soft_margin_loss(const Operand& x, const Operand& target, Reduction reduction,
+                                   const Tensor& weight) {
+  const Tensor losses =
+      binary_cross_entropy_with_logits(x, target, {.weight = weight, .reduction = Reduction::none});
+  return reduced(mean(losses, {-1}), x, reduction);
 }
 
 }  // namespace gradweave::nn

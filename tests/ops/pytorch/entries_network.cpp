@@ -12,7 +12,10 @@ using nn::Reduction;
 
 Reduction reduction(const Call& call) {
   const std::string name = call.text(99, "reduction", "mean");
-  return name == "sum" ? Reduction::sum : name == "none" ? Reduction::none : Reduction::mean;
+  return name == "sum"         ? Reduction::sum
+         : name == "none"      ? Reduction::none
+         : name == "batchmean" ? Reduction::batch_mean
+                               : Reduction::mean;
 }
 nn::CrossEntropyOptions cross_entropy_options(const Call& call) {
   nn::CrossEntropyOptions options{.weight = call.tensor(99, "weight"),
@@ -49,6 +52,56 @@ std::vector<Entry> network_entries() {
       {"nn.functional.margin_ranking_loss",
        [](C c) -> Results {
          return nn::margin_ranking_loss(c[0], c[1], c[2], c.number(99, "margin", 0), reduction(c));
+       }},
+      {"nn.functional.binary_cross_entropy",
+       [](C c) -> Results {
+         return nn::binary_cross_entropy(c[0], c[1], reduction(c), c.tensor(99, "weight"));
+       }},
+      {"nn.functional.kl_div",
+       [](C c) -> Results { return nn::kl_div(c[0], c[1], reduction(c), c.flag(99, "log_target")); }},
+      {"nn.functional.poisson_nll_loss",
+       [](C c) -> Results {
+         return nn::poisson_nll_loss(c[0], c[1],
+                                     {.log_input = c.flag(99, "log_input", true),
+                                      .full = c.flag(99, "full"),
+                                      .epsilon = c.number(99, "eps", 1e-8),
+                                      .reduction = reduction(c)});
+       }},
+      {"nn.functional.gaussian_nll_loss",
+       [](C c) -> Results {
+         return nn::gaussian_nll_loss(c[0], c[1], c[2], c.number(99, "eps", 1e-6), reduction(c),
+                                      c.flag(99, "full"));
+       }},
+      {"nn.functional.hinge_embedding_loss",
+       [](C c) -> Results {
+         return nn::hinge_embedding_loss(c[0], c[1], c.number(99, "margin", 1), reduction(c));
+       }},
+      {"nn.functional.cosine_embedding_loss",
+       [](C c) -> Results {
+         return nn::cosine_embedding_loss(c[0], c[1], c[2], c.number(99, "margin", 0), reduction(c));
+       }},
+      {"nn.functional.triplet_margin_loss",
+       [](C c) -> Results {
+         return nn::triplet_margin_loss(c[0], c[1], c[2],
+                                        {.margin = c.number(99, "margin", 1),
+                                         .p = c.number(99, "p", 2),
+                                         .epsilon = c.number(99, "eps", 1e-6),
+                                         .swap = c.flag(99, "swap"),
+                                         .reduction = reduction(c)});
+       }},
+      {"nn.functional.multi_margin_loss",
+       [](C c) -> Results {
+         return nn::multi_margin_loss(c[0], c[1],
+                                      {.p = c.number(99, "p", 1),
+                                       .margin = c.number(99, "margin", 1),
+                                       .weight = c.tensor(99, "weight"),
+                                       .reduction = reduction(c)});
+       }},
+      {"nn.functional.multilabel_margin_loss",
+       [](C c) -> Results { return nn::multilabel_margin_loss(c[0], c[1], reduction(c)); }},
+      {"nn.functional.multilabel_soft_margin_loss",
+       [](C c) -> Results {
+         return nn::multilabel_soft_margin_loss(c[0], c[1], reduction(c), c.tensor(99, "weight"));
        }},
       {"nn.functional.linear",
        [](C c) -> Results {
