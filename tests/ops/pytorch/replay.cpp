@@ -135,6 +135,7 @@ constexpr Difference differences[] = {
     {"index_fill", 1, "a value that goes to one place twice gets its cotangent once per index here"},
     {"nn.functional.cross_entropy", 6, "classes are the last axis, not axis 1"},
     {"nn.functional.gaussian_nll_loss", 216, "shapes that differ are an error, as in all losses here"},
+    {"nn.functional.multi_margin_loss", 1, "labels of one row are a scalar here"},
     {"nn.functional.nll_loss", 20, "classes are the last axis, not axis 1"},
     {"nonzero", 12, "as_tuple is `unbind(nonzero(x), 1)`"},
     {"quantile", 12, "which quantile is a number, so that no gradient flows into it"},
