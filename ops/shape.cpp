@@ -99,13 +99,21 @@ struct SliceVjp {
     const auto element = static_cast<Index>(size_of(y.dtype));
     const Index outer = numel(y.shape.first(at)), count = g.shape[at],
                 row = numel(y.shape.subspan(at + 1)) * element;
-    std::fill_n(y.as<std::byte>(), y.size() * element, std::byte{0});
-    if (g.size() == 0) return;  // of however many empty rows
+    if (y.size() == 0) return;                // of however many empty rows
+    const Index run = step == 1 ? count : 1;  // places that are copied as one
     for (Index o = 0; o < outer; ++o) {
-      for (Index i = 0; i < count; ++i) {
-        std::copy_n(g.as<std::byte>() + (o * count + i) * row, row,
-                    y.as<std::byte>() + (o * size + start + i * step) * row);
+      std::byte* to = y.as<std::byte>() + o * size * row;
+      Index done = 0;
+      const auto zero_until = [&](Index place) {
+        std::fill_n(to + done * row, (place - done) * row, std::byte{0});
+      };
+      for (Index i = 0; i < count; i += run) {
+        const Index place = start + i * step;
+        zero_until(place);
+        std::copy_n(g.as<std::byte>() + (o * count + i) * row, run * row, to + place * row);
+        done = place + run;
       }
+      zero_until(size);
     }
   }
   Tensor vjp(const Tensor& h, const Tensor& g, const Tensor&) const {
@@ -291,7 +299,17 @@ Tensor concat(std::span<const Tensor> parts, Index axis, std::source_location wh
   std::vector<Operand> operands;
   for (const Tensor& part : parts) operands.emplace_back(part, where);
   if (operands.empty()) throw ShapeError(situated("concat", {}, "there are no parts"));
-  return apply_all(Concat{axis_from_end(operands[0], axis, "concat")}, operands);
+  const auto is_flat = [](const Operand& part) { return tensor_of(part, "concat").rank() == 1; };
+  const auto takes_no_part = [&](const Operand& part) {
+    return is_flat(part) && part.tensor()->numel() == 0;
+  };
+  if (std::ranges::all_of(operands, is_flat))
+    return apply_all(Concat{axis_from_end(operands[0], axis, "concat")}, operands);
+  DType dtype = operands[0].tensor()->dtype();  // of all of them
+  for (const Operand& part : operands) dtype = promote(dtype, part.tensor()->dtype());
+  std::erase_if(operands, takes_no_part);
+  const Tensor y = apply_all(Concat{axis_from_end(operands[0], axis, "concat")}, operands);
+  return y.dtype() == dtype ? y : cast(Operand(y, where), dtype);
 }
 Tensor concat(std::initializer_list<Tensor> parts, Index axis, std::source_location where) {
   return concat(std::span(parts.begin(), parts.size()), axis, where);

@@ -28,7 +28,8 @@ Tensor expand_dims(const Operand& x, Index axis);
 Tensor squeeze(const Operand& x, Index axis);
 /// Drops all axes of size 1.
 Tensor squeeze(const Operand& x);
-/// Joins tensors along an axis; their other sizes must agree.
+/// Joins tensors along an axis; their other sizes must agree. Beside parts of other ranks, those of shape
+/// (0,) are passed over, as PyTorch's `cat` does.
 Tensor concat(std::span<const Tensor> parts, Index axis = 0,
               std::source_location where = std::source_location::current());
 Term concat(std::span<const Term> parts, Index axis);  ///< in a rewrite

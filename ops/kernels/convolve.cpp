@@ -3,11 +3,16 @@
 // strided convolution is one of stride 1 over phases. In this layout the element that a tap of the weight
 // meets at position p of the output lies at p + tap, whatever the tap: every loop runs along p, over all rows
 // as one, and vectorises for any size. The positions between the rows, a window's width less one for each
-// row, are computed in vain.
+// row, are computed in vain. There a zero meets an element, which must be finite: an image or weight that is
+// not goes by plain loops over the places of the outputs alone.
 #include <gradweave/ops/kernels/convolve.hpp>
 
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include <Eigen/Core>
 
@@ -123,6 +128,31 @@ struct Layout : ConvolutionSizes {
       copy_rows(scratch + o * wide(), row, y + o * size, count.cols, count.rows, count.cols);
   }
 };
+
+// Of bits, so that it vectorises.
+template <class T>
+bool all_finite(const T* x, Index count) {
+  using Word = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr auto infinite = std::bit_cast<Word>(std::numeric_limits<T>::infinity());
+  Word largest = 0;
+  for (Index i = 0; i < count; ++i)
+    largest = std::max(largest, std::bit_cast<Word>(x[i]) & std::numeric_limits<Word>::max());
+  return largest < infinite;
+}
+
+// Calls f(element of the weight, row of an output, where it lies in dy, and what it meets in a spread image).
+template <class T, class F>
+void for_rows_met(const Layout<T>& g, const RecycledVector<Index>& taps, const F& f) {
+  for (Index o = 0; o < g.outputs; ++o) {
+    const Index channels = o / g.group_outputs() * g.group_channels() * g.channel;
+    for (Index k = 0; k < g.tap_count(); ++k) {
+      for (Index i = 0; i < g.count.rows; ++i) {
+        f(o * g.tap_count() + k, (o * g.count.rows + i) * g.count.cols,
+          channels + taps[static_cast<std::size_t>(k)] + i * g.row);
+      }
+    }
+  }
+}
 
 // Nearly equal parts of at most `most`.
 struct Range {
@@ -276,6 +306,17 @@ void add_dots(Index images, const T* dy, Index dy_image, Index dy_row, const T* 
 template <class T>
 void add_weight_gradient(const ConvolutionSizes& sizes, Index images, const T* dy, const T* x, T* dw) {
   const Layout<T> g(sizes);
+  if (!all_finite(x, images * g.image_size())) {
+    RecycledVector<T> spread = g.image_scratch();
+    for (Index i = 0; i < images; ++i) {
+      g.spread(x + i * g.image_size(), spread.data());
+      for_rows_met(g, g.taps(), [&](Index weight, Index row, Index met) {
+        for (Index j = 0; j < g.count.cols; ++j)
+          dw[weight] += dy[i * g.output_size() + row + j] * spread[static_cast<std::size_t>(met + j)];
+      });
+    }
+    return;
+  }
   constexpr Index stretch = 512;  // positions at a time, of one image or of several: they stay in the cache
   const RecycledVector<Index> taps = g.taps();
   const Index k = g.tap_count(), o = g.group_outputs(), wide_row = g.wide(), sums_row = k * packet_size<T>;
@@ -358,9 +399,18 @@ void convolve_back(const ConvolutionSizes& sizes, Index images, const T* dy, con
     });
   }
   RecycledVector<T> spread = g.image_scratch(), wide = g.output_scratch();
+  const bool is_finite = all_finite(weight, g.outputs * k);
   for (Index i = 0; i < images; ++i) {
-    g.widen(dy + i * g.output_size(), wide.data());
     std::fill(spread.begin(), spread.end(), T(0));
+    if (!is_finite) {
+      for_rows_met(g, taps, [&](Index at, Index first, Index met) {
+        for (Index j = 0; j < g.count.cols; ++j)
+          spread[static_cast<std::size_t>(met + j)] += weight[at] * dy[i * g.output_size() + first + j];
+      });
+      g.collect(spread.data(), dx + i * g.image_size());
+      continue;
+    }
+    g.widen(dy + i * g.output_size(), wide.data());
     for (Index group = 0; group < g.groups; ++group) {
       products[static_cast<std::size_t>(group)].add_to(spread.data() + group * g.group_channels() * g.channel,
                                                        wide.data() + group * o * g.wide(), g.positions);

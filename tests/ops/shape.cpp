@@ -95,6 +95,15 @@ TEST_CASE("gradients go back to where the elements came from", "[ops][shape]") {
 }
 
 // The product of the strides of this one is far beyond 2^63.
+TEST_CASE("concat passes over empty one-dimensional parts beside others", "[ops][shape]") {
+  const Tensor x = constant({{1, 2}, {3, 4}}), none = zeros({0});
+  CHECK(concat({none, x, none}, 1).to_vector() == x.to_vector());
+  CHECK(concat({x, zeros({0}, DType::float64)}).dtype() == DType::float64);  // its dtype counts
+  CHECK(concat({none, constant({5})}).to_vector() == std::vector<float>{5});
+  CHECK(concat({none, none}).shape() == Shape{0});
+  CHECK_THROWS_AS(concat({x, constant({5})}), ShapeError);
+}
+
 TEST_CASE("eight axes of eight", "[ops][shape]") {
   const Tensor x = reshape(arange(1 << 24, DType::float32), {8, 8, 8, 8, 8, 8, 8, 8});
   CHECK(mean(slice(x, 0, 7, 8)).item<double>() == Approx(7.5 * (1 << 21)).epsilon(1e-6));
