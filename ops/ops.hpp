@@ -9,6 +9,7 @@
 #include <gradweave/graph/tensor.hpp>
 #include <gradweave/ops/activation.hpp>
 #include <gradweave/ops/attention.hpp>
+#include <gradweave/ops/axis_map.hpp>
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
 #include <gradweave/ops/custom_vjp.hpp>

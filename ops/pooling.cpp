@@ -10,20 +10,70 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/memory/storage.hpp>
-#include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/integer.hpp>
 #include <gradweave/ops/kernels/row_kernels.hpp>
+#include <gradweave/ops/rearrange.hpp>
+#include <gradweave/ops/scatter.hpp>
+#include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
 namespace {
 
-Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding);
+// Where windows lie that slide over an image, or that share it out. An attribute.
+struct Sliding {
+  Pair window, stride, padding, dilation;
+  bool ceil_mode = false;
+  Pair shares = 0;  // if there are, so many windows share out the image, and nothing else counts
 
-// One image that windows slide over; padding is behind.
-struct Windows {
-  Pair size, count, window, stride;
-  bool halves() const { return window == Pair(2) && stride == Pair(2); }
+  bool shares_out() const { return shares != Pair(0); }
+  Pair count(Pair size) const;
 };
+
+// What a window holds of an axis: elements first, first + dilation, ... before end; one at least.
+struct Reach {
+  Index first, end;
+};
+
+// Windows over images of one size.
+struct Windows : Sliding {
+  Pair size, count;
+  RecycledVector<Reach> rows, cols;
+
+  Windows(const Sliding& sliding, Pair of_size)
+      : Sliding(sliding),
+        size(of_size),
+        count(sliding.count(of_size)),
+        rows(reaches(&Pair::rows)),
+        cols(reaches(&Pair::cols)) {}
+  Index elements() const { return size.rows * size.cols; }
+  Index windows() const { return count.rows * count.cols; }
+  bool halves() const {
+    return !shares_out() && window == Pair(2) && stride == Pair(2) && padding == Pair(0) &&
+           dilation == Pair(1) && 2 * count.rows <= size.rows && 2 * count.cols <= size.cols;
+  }
+
+ private:
+  RecycledVector<Reach> reaches(Index Pair::*axis) const {
+    const Index n = size.*axis, windows = count.*axis, step = dilation.*axis;
+    RecycledVector<Reach> all;
+    all.reserve(static_cast<std::size_t>(windows));
+    for (Index i = 0; i < windows; ++i) {
+      if (shares_out()) {
+        all.push_back({i * n / windows, ((i + 1) * n + windows - 1) / windows});
+        continue;
+      }
+      const Index first = i * stride.*axis - padding.*axis, end = first + step * (window.*axis - 1) + 1;
+      all.push_back({first < 0 ? first + (step - 1 - first) / step * step : first, std::min(end, n)});
+      if (all.back().first >= all.back().end) throw ShapeError("a window holds nothing but padding");
+    }
+    return all;
+  }
+};
+
+Tensor max_pool_vjp(const Operand& g, const Operand& x, const Sliding& sliding);
 
 // A NaN stays. Of numbers, or of vectors of them.
 template <class V>
@@ -69,7 +119,7 @@ void max_of_pairs(const Windows& w, const T* x, T* y) {
     P::store(larger(larger(a.even, a.odd), larger(b.even, b.odd)), y + i * w.count.cols + j);
   });
 }
-// Each element in turn takes what is left of the cotangent unless it is less than the largest.
+// Each element in turn takes what is left of the cotangent if it is the largest, or NaN.
 template <class T>
 void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
   in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
@@ -79,8 +129,9 @@ void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
     const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
     auto left = P::lane(g + i * w.count.cols + j);
     const auto taken_by = [&](auto element) {
-      const auto none = decltype(left){}, taken = element < largest ? none : left;
-      left = element < largest ? left : none;
+      const auto is_largest = (element == largest) | (element != element);
+      const auto none = decltype(left){}, taken = is_largest ? left : none;
+      left = is_largest ? none : left;
       return taken;
     };
     P above{}, under{};
@@ -90,31 +141,17 @@ void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
   });
 }
 
-template <class T>
-void max_of_windows(const Windows& w, const T* x, T* y) {
-  if (w.halves()) return max_of_pairs(w, x, y);
-  for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
-    const T* top = x + i * w.stride.rows * w.size.cols;
-    for (Index j = 0; j < w.count.cols; ++j) y[j] = top[j * w.stride.cols];
-    for (Index r = 0; r < w.window.rows; ++r) {
-      for (Index s = 0; s < w.window.cols; ++s) {
-        const T* from = top + r * w.size.cols + s;
-        for (Index j = 0; j < w.count.cols; ++j) y[j] = larger(y[j], from[j * w.stride.cols]);
-      }
-    }
-  }
-}
-
 // Calls f(window, element) with where each window's first largest element is.
 template <class T, class F>
 void for_largest(const Windows& w, const T* x, const F& f) {
   for (Index i = 0; i < w.count.rows; ++i) {
+    const Reach rows = w.rows[static_cast<std::size_t>(i)];
     for (Index j = 0; j < w.count.cols; ++j) {
-      const Index corner = i * w.stride.rows * w.size.cols + j * w.stride.cols;
-      Index best = corner;
-      for (Index r = 0; r < w.window.rows; ++r) {
-        for (Index s = 0; s < w.window.cols; ++s) {
-          const Index at = corner + r * w.size.cols + s;
+      const Reach cols = w.cols[static_cast<std::size_t>(j)];
+      Index best = rows.first * w.size.cols + cols.first;
+      for (Index r = rows.first; r < rows.end; r += w.dilation.rows) {
+        for (Index s = cols.first; s < cols.end; s += w.dilation.cols) {
+          const Index at = r * w.size.cols + s;
           if (x[best] < x[at] || (x[at] != x[at] && x[best] == x[best])) best = at;
         }
       }
@@ -124,9 +161,29 @@ void for_largest(const Windows& w, const T* x, const F& f) {
 }
 
 template <class T>
+void max_of_windows(const Windows& w, const T* x, T* y) {
+  if (w.halves()) return max_of_pairs(w, x, y);
+  if (w.shares_out()) return for_largest(w, x, [&](Index window, Index element) { y[window] = x[element]; });
+  std::fill_n(y, w.windows(), -std::numeric_limits<T>::infinity());
+  const Index stride = w.stride.cols;
+  for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
+    const Reach rows = w.rows[static_cast<std::size_t>(i)];
+    for (Index r = rows.first; r < rows.end; r += w.dilation.rows) {
+      for (Index s = 0; s < w.window.cols; ++s) {  // of all windows that have such an element
+        const Index offset = s * w.dilation.cols - w.padding.cols, room = w.size.cols - 1 - offset;
+        const Index begin = offset < 0 ? (stride - 1 - offset) / stride : 0;
+        const Index end = room < 0 ? 0 : std::min(room / stride + 1, w.count.cols);
+        const T* from = x + r * w.size.cols + offset;
+        for (Index j = begin; j < end; ++j) y[j] = larger(y[j], from[j * stride]);
+      }
+    }
+  }
+}
+
+template <class T>
 void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
   if (!w.halves()) {
-    std::fill_n(dx, w.size.rows * w.size.cols, T(0));
+    std::fill_n(dx, w.elements(), T(0));
     return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
   }
   scatter_to_pairs(w, g, x, dx);
@@ -134,208 +191,385 @@ void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
   if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
 }
 
-// Of two images with their padding.
-Index padded_bytes(const ArrayView& x, Pair padding) {
-  const std::size_t rank = x.shape.size();
-  constexpr Index images = 2, element = 8;
-  return images * element * (x.shape[rank - 2] + 2 * padding.rows) * (x.shape[rank - 1] + 2 * padding.cols) +
-         128;
-}
-
-// Pools some images of `x`, from `first` on: calls kernel(windows, image, number of the image counted from
-// `first`), where the image has its padding of -inf around it.
-template <class T, class F>
-void for_images(const ArrayView& x, Index first, Index images, Pair count, Pair window, Pair stride,
-                Pair padding, const F& kernel) {
-  const std::size_t rank = x.shape.size();
-  const Pair size(x.shape[rank - 2], x.shape[rank - 1]);
-  const Pair padded(size.rows + 2 * padding.rows, size.cols + 2 * padding.cols);
-  const Windows windows{padded, count, window, stride};
-  const Index elements = size.rows * size.cols;
-  const T* from = x.as<const T>() + first * elements;
-  if (padding == Pair(0)) {
-    for (Index k = 0; k < images; ++k) kernel(windows, from + k * elements, k);
-    return;
-  }
-  RecycledVector<T> scratch(static_cast<std::size_t>(padded.rows * padded.cols),
-                            -std::numeric_limits<T>::infinity());
-  for (Index k = 0; k < images; ++k) {
-    for (Index i = 0; i < size.rows; ++i) {
-      std::copy_n(from + k * elements + i * size.cols, size.cols,
-                  scratch.data() + (i + padding.rows) * padded.cols + padding.cols);
-    }
-    kernel(windows, scratch.data(), k);
-  }
-}
+Pair last_two(Dims shape) { return {shape[shape.size() - 2], shape.back()}; }
 
 Shape pooled(Dims shape, Pair count) {
-  RecycledVector<Index> sizes(shape.begin(), shape.end());
-  sizes[sizes.size() - 2] = count.rows, sizes.back() = count.cols;
-  return Shape(Dims(sizes));
+  Shape y(shape.first(shape.size() - 2));
+  y.push_back(count.rows), y.push_back(count.cols);
+  return y;
 }
 
-Pair count_windows(const Spec& x, Pair window, Pair stride, Pair padding) {
-  const std::size_t rank = x.shape.rank();
-  if (rank < 2) throw ShapeError("expected images (..., height, width)");
-  if (2 * padding.rows > window.rows || 2 * padding.cols > window.cols) {
+void require_images(const Spec& x) {
+  if (x.shape.rank() < 2) throw ShapeError("expected images (..., height, width)");
+}
+
+Pair Sliding::count(Pair size) const {
+  if (shares_out()) {
+    if (shares.rows < 1 || shares.cols < 1) throw ValueError(fmt::format("{} windows", to_string(shares)));
+    if (size.rows < 1 || size.cols < 1) throw ShapeError("no elements to choose from");
+    return shares;
+  }
+  const Pair windows = window_count(size, window, stride, padding, dilation, ceil_mode);
+  const auto is_wide = [&](Index Pair::*axis) {
+    return 2 * (padding.*axis) > dilation.*axis * (window.*axis - 1) + 1;
+  };
+  if (is_wide(&Pair::rows) || is_wide(&Pair::cols)) {
     throw ValueError(
         fmt::format("padding {} is more than half of the window {}", to_string(padding), to_string(window)));
   }
-  return window_count({x.shape[rank - 2], x.shape[rank - 1]}, window, stride, padding, 1);
+  return windows;
 }
 
-Pair last_two(Dims shape) { return {shape[shape.size() - 2], shape.back()}; }
+Index table_bytes(Pair count) { return static_cast<Index>(sizeof(Reach)) * (count.rows + count.cols); }
+Index elements_read(const Sliding& windows, Pair count, Pair size) {
+  return windows.shares_out() ? size.rows * size.cols
+                              : count.rows * count.cols * windows.window.rows * windows.window.cols;
+}
 
 struct MaxPool2d {
-  Pair window, stride, padding;
+  Sliding windows;
   static constexpr std::string_view name = "max_pool2d";
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x) const {
-    return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
+    require_images(x);
+    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), x.dtype};
   }
   void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) const {
-    const Pair count = last_two(y.shape);
+    const Windows w(windows, last_two(x.shape));
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
-                    [&](const Windows& w, const T* image, Index k) {
-                      max_of_windows(w, image, rows.as<T>() + k * rows.width);
-                    });
+      for (Index k = 0; k < rows.count; ++k) {
+        max_of_windows(w, x.as<const T>() + (rows.first + k) * w.elements(), rows.as<T>() + k * rows.stride);
+      }
     });
   }
-  static Index row_width(const ArrayView& y, const ArrayView&) {
-    return last_two(y.shape).rows * last_two(y.shape).cols;
-  }
-  Index workspace(const ArrayView&, const ArrayView& x) const { return padded_bytes(x, padding); }
+  static Index row_width(const ArrayView& y, const ArrayView&) { return numel(y.shape.last(2)); }
+  static Index workspace(const ArrayView& y, const ArrayView&) { return table_bytes(last_two(y.shape)); }
   Index row_cost(const ArrayView& y, const ArrayView& x) const {
-    return row_width(y, x) * window.rows * window.cols / 4;
+    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 4;
   }
-  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const {
-    return max_pool_vjp(g, x, window, stride, padding);
-  }
+  Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return max_pool_vjp(g, x, windows); }
   static SamplesOf<MaxPool2d> samples() {
-    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 5, 4})}}, {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {5, 4})}}};
+    return {{{{2, 2, 0, 1}}, {uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{{3, 2}, {2, 1}, 1, {1, 2}, true}}, {uniform(-2, 2, {5, 4})}},
+            {{{1, 1, 0, 1, false, {2, 3}}}, {uniform(-2, 2, {5, 4})}}};
   }
 };
 
 // Zeros, plus g where the largest elements of x are.
 struct MaxPool2dVjp {
-  Pair window, stride, padding;
+  Sliding windows;
   static constexpr std::string_view name = "max_pool2d_vjp";
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
-  static Spec infer(const Spec&, const Spec& x) { return x; }
+  Spec infer(const Spec& g, const Spec& x) const {
+    require_images(x);
+    if (g.shape != pooled(x.shape, Windows(windows, last_two(x.shape)).count))
+      throw ShapeError("a cotangent of another shape");
+    return x;
+  }
   void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& x) const {
-    const Pair count = last_two(g.shape), size = last_two(x.shape);
+    const Windows w(windows, last_two(x.shape));
     dispatch<floating>(dx.dtype, [&]<class T>() {
-      const bool pads = padding != Pair(0);
-      const Index padded_cols = size.cols + 2 * padding.cols;
-      RecycledVector<T> scratch(pads ? static_cast<std::size_t>((size.rows + 2 * padding.rows) * padded_cols)
-                                     : 0);
-      for_images<T>(x, rows.first, rows.count, count, window, stride, padding,
-                    [&](const Windows& w, const T* image, Index k) {
-                      T* to = rows.as<T>() + k * rows.width;
-                      scatter_to_largest(w, g.as<const T>() + (rows.first + k) * count.rows * count.cols,
-                                         image, pads ? scratch.data() : to);
-                      for (Index i = 0; pads && i < size.rows; ++i) {
-                        std::copy_n(scratch.data() + (i + padding.rows) * padded_cols + padding.cols,
-                                    size.cols, to + i * size.cols);
-                      }
-                    });
+      for (Index k = 0; k < rows.count; ++k) {
+        scatter_to_largest(w, g.as<const T>() + (rows.first + k) * w.windows(),
+                           x.as<const T>() + (rows.first + k) * w.elements(), rows.as<T>() + k * rows.stride);
+      }
     });
   }
   static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
-    return last_two(dx.shape).rows * last_two(dx.shape).cols;
+    return numel(dx.shape.last(2));
   }
-  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
-    return padded_bytes(x, padding);
+  static Index workspace(const ArrayView&, const ArrayView& g, const ArrayView&) {
+    return table_bytes(last_two(g.shape));
   }
   Index row_cost(const ArrayView&, const ArrayView& g, const ArrayView& x) const {
     const Pair count = last_two(g.shape), size = last_two(x.shape);
-    return std::max(size.rows * size.cols, count.rows * count.cols * window.rows * window.cols) / 2;
+    return std::max(size.rows * size.cols, elements_read(windows, count, size)) / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) const;
   static SamplesOf<MaxPool2dVjp> samples() {
-    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 2, 2}), uniform(-2, 2, {1, 2, 5, 4})}},
-            {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {3, 5}), uniform(-2, 2, {5, 4})}}};
+    return {{{{2, 2, 0, 1}}, {uniform(-2, 2, {1, 2, 2, 2}), uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{{3, 2}, {2, 1}, 1, {1, 2}, true}}, {uniform(-2, 2, {3, 4}), uniform(-2, 2, {5, 4})}},
+            {{{1, 1, 0, 1, false, {2, 3}}}, {uniform(-2, 2, {2, 3}), uniform(-2, 2, {5, 4})}}};
   }
 };
 
 // The elements of h where the largest elements of x are.
 struct TakeLargest2d {
-  Pair window, stride, padding;
+  Sliding windows;
   static constexpr std::string_view name = "take_largest2d";
   static constexpr bool throws = false;
   static constexpr DTypes dtypes = floating;
-  Spec infer(const Spec&, const Spec& x) const {
-    return {pooled(x.shape, count_windows(x, window, stride, padding)), x.dtype};
+  Spec infer(const Spec& h, const Spec& x) const {
+    require_images(x);
+    if (h.shape != x.shape) throw ShapeError("expected two tensors of one shape");
+    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), x.dtype};
   }
   void forward(const RowRange& rows, const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
-    const Pair count = last_two(y.shape), size = last_two(x.shape);
+    const Windows w(windows, last_two(x.shape));
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for_images<T>(
-          x, rows.first, rows.count, count, window, stride, padding,
-          [&](const Windows& w, const T* image, Index k) {
-            for_largest(w, image, [&](Index at, Index element) {
-              // Padding is the largest only of nothing but -inf; then the nearest element stands for it.
-              const Index i = std::clamp(element / w.size.cols - padding.rows, Index{0}, size.rows - 1);
-              const Index j = std::clamp(element % w.size.cols - padding.cols, Index{0}, size.cols - 1);
-              rows.as<T>()[k * rows.width + at] =
-                  h.as<const T>()[((rows.first + k) * size.rows + i) * size.cols + j];
-            });
-          });
+      for (Index k = 0; k < rows.count; ++k) {
+        const Index image = (rows.first + k) * w.elements();
+        T* to = rows.as<T>() + k * rows.stride;
+        for_largest(w, x.as<const T>() + image,
+                    [&](Index at, Index element) { to[at] = h.as<const T>()[image + element]; });
+      }
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
-    return last_two(y.shape).rows * last_two(y.shape).cols;
+    return numel(y.shape.last(2));
   }
-  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
-    return padded_bytes(x, padding);
+  static Index workspace(const ArrayView& y, const ArrayView&, const ArrayView&) {
+    return table_bytes(last_two(y.shape));
   }
-  Index row_cost(const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
-    return row_width(y, h, x) * window.rows * window.cols / 2;
+  Index row_cost(const ArrayView& y, const ArrayView&, const ArrayView& x) const {
+    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {
-    return i == 0 ? max_pool_vjp(g, x, window, stride, padding) : Tensor();
+    return i == 0 ? max_pool_vjp(g, x, windows) : Tensor();
   }
   static SamplesOf<TakeLargest2d> samples() {
-    return {{{2, 2, 0}, {uniform(-2, 2, {1, 2, 5, 4}), uniform(-2, 2, {1, 2, 5, 4})}},
-            {{{3, 2}, {2, 1}, 1}, {uniform(-2, 2, {5, 4}), uniform(-2, 2, {5, 4})}}};
+    return {{{{2, 2, 0, 1}}, {uniform(-2, 2, {1, 2, 5, 4}), uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{{3, 2}, {2, 1}, 1, {1, 2}, true}}, {uniform(-2, 2, {5, 4}), uniform(-2, 2, {5, 4})}},
+            {{{1, 1, 0, 1, false, {2, 3}}}, {uniform(-2, 2, {5, 4}), uniform(-2, 2, {5, 4})}}};
   }
 };
 
-Tensor max_pool_vjp(const Operand& g, const Operand& x, Pair window, Pair stride, Pair padding) {
-  return apply(MaxPool2dVjp{window, stride, padding}, {g, x});
+// Where the largest elements are, in the row-major image.
+struct ArgMaxPool2d {
+  Sliding windows;
+  static constexpr std::string_view name = "argmax_pool2d";
+  static constexpr bool throws = false;
+  static constexpr bool not_differentiable = true;
+  static constexpr DTypes dtypes = floating;
+  Spec infer(const Spec& x) const {
+    require_images(x);
+    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), DType::int64};
+  }
+  void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
+    const Windows w(windows, last_two(x.shape));
+    dispatch<floating>(x.dtype, [&]<class T>() {
+      for (Index k = 0; k < rows.count; ++k) {
+        auto* to = rows.as<Index>() + k * rows.stride;
+        for_largest(w, x.as<const T>() + (rows.first + k) * w.elements(),
+                    [&](Index at, Index element) { to[at] = element; });
+      }
+    });
+  }
+  static Index row_width(const ArrayView& y, const ArrayView&) { return numel(y.shape.last(2)); }
+  static Index workspace(const ArrayView& y, const ArrayView&) { return table_bytes(last_two(y.shape)); }
+  Index row_cost(const ArrayView& y, const ArrayView& x) const {
+    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 2;
+  }
+  static SamplesOf<ArgMaxPool2d> samples() {
+    return {{{{2, 2, 0, 1}}, {uniform(-2, 2, {1, 2, 5, 4})}},
+            {{{{3, 2}, {2, 1}, 1, {1, 2}, true}}, {uniform(-2, 2, {5, 4})}}};
+  }
+};
+
+Tensor max_pool_vjp(const Operand& g, const Operand& x, const Sliding& sliding) {
+  return apply(MaxPool2dVjp{sliding}, {g, x});
 }
 Tensor MaxPool2dVjp::vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x,
                          const Tensor&) const {
-  return i == 0 ? apply(TakeLargest2d{window, stride, padding}, {h, x}) : Tensor();
+  return i == 0 ? apply(TakeLargest2d{windows}, {h, x}) : Tensor();
+}
+
+// ---- One, two and three axes, by windows over two: a sequence is an image of one row, and the largest of a
+// block is the largest of those of its planes, which are then the columns of an image, depth by plane.
+
+const Tensor& require_axes(const Operand& x, std::size_t axes, std::string_view op) {
+  if (tensor_of(x, op).rank() < axes)
+    refuse<ShapeError>(op, {x}, fmt::format("expected at least {} ax{}", axes, axes == 1 ? "is" : "es"));
+  return *x.tensor();
+}
+
+Triple volume(Index size) { return {1, 1, size}; }
+Triple volume(Pair size) { return {1, size.rows, size.cols}; }
+Triple volume(Triple size) { return size; }
+template <class Extent>
+constexpr std::size_t axes_of = std::same_as<Extent, Index>  ? 1
+                                : std::same_as<Extent, Pair> ? 2
+                                                             : 3;
+
+struct Blocks {
+  Sliding planes, depth;
+};
+template <class Extent>
+Blocks blocks(Extent window, const PoolOptionsOf<Extent>& options) {
+  // Along an axis that there is not, a window of one element.
+  const Triple all = volume(window), stride = volume(options.stride.value_or(window));
+  Triple padding(0), dilation(1);
+  if constexpr (std::same_as<Extent, Index>) {
+    padding.cols = options.padding, dilation.cols = options.dilation;
+  } else if constexpr (std::same_as<Extent, Pair>) {
+    padding = {0, options.padding.rows, options.padding.cols};
+    dilation = {1, options.dilation.rows, options.dilation.cols};
+  } else {
+    padding = options.padding, dilation = options.dilation;
+  }
+  return {{all.plane(), stride.plane(), padding.plane(), dilation.plane(), options.ceil_mode},
+          {{all.depth, 1}, {stride.depth, 1}, {padding.depth, 0}, {dilation.depth, 1}, options.ceil_mode}};
+}
+
+// An adaptive window is one of equal size where that divides the axis.
+Sliding sharing(Pair size, Pair shares) {
+  if (shares.rows < 1 || shares.cols < 1) throw ValueError(fmt::format("{} windows", to_string(shares)));
+  if (size.rows % shares.rows != 0 || size.cols % shares.cols != 0 || size.rows < 1 || size.cols < 1)
+    return {1, 1, 0, 1, false, shares};
+  const Pair window(size.rows / shares.rows, size.cols / shares.cols);
+  return {window, window, 0, 1};
+}
+template <class Extent>
+Blocks sharing(const Operand& x, Extent shares, std::string_view op) {
+  const Tensor& from = require_axes(x, axes_of<Extent>, op);
+  const Triple wanted = volume(shares);
+  if (wanted.depth < 1 || wanted.rows < 1 || wanted.cols < 1)
+    refuse<ValueError>(op, {x}, fmt::format("{} by {} windows", wanted.depth, to_string(wanted.plane())));
+  const Index rows = axes_of<Extent> > 1 ? from.size(-2) : 1;
+  const Index depth = axes_of<Extent> > 2 ? from.size(-3) : 1;
+  return {sharing({rows, from.size(-1)}, wanted.plane()),
+          sharing({depth, wanted.rows * wanted.cols}, {wanted.depth, wanted.rows * wanted.cols})};
+}
+
+Tensor flat_planes(const Tensor& x) { return flatten(x, -2, -1); }
+
+ValuesAndIndices largest_of_blocks(const Operand& x, std::size_t axes, const Blocks& blocks,
+                                   bool wants_indices) {
+  const Tensor& whole = *x.tensor();
+  const Tensor image = axes == 1 ? expand_dims(x, -2) : whole;
+  const Operand planes(image, x.where());
+  ValuesAndIndices all;
+  if (!wants_indices) all.values = apply(MaxPool2d{blocks.planes}, {planes});
+  if (wants_indices) all.indices = apply(ArgMaxPool2d{blocks.planes}, {planes});
+  if (axes == 3) {
+    const Index plane = image.size(-2) * image.size(-1);
+    const Tensor values = wants_indices ? apply(MaxPool2d{blocks.planes}, {planes}) : all.values;
+    const Shape shape = values.shape();
+    const Tensor columns = flat_planes(values);
+    const auto unflat = [&](const Tensor& t) {
+      Shape result(Dims(t.shape()).first(t.rank() - 1));
+      result.push_back(shape[shape.rank() - 2]), result.push_back(shape[shape.rank() - 1]);
+      return reshape(t, Dims(result));
+    };
+    if (wants_indices) {
+      const Tensor chosen = apply(ArgMaxPool2d{blocks.depth}, {columns});
+      const Tensor in_plane = take_along_axis(flatten(all.indices, -3, -1), flat_planes(chosen), -1);
+      all.indices =
+          unflat(floor_divide(chosen, columns.size(-1)) * plane + reshape(in_plane, Dims(chosen.shape())));
+    } else {
+      all.values = unflat(apply(MaxPool2d{blocks.depth}, {columns}));
+    }
+  }
+  if (axes == 1) {
+    Tensor& y = wants_indices ? all.indices : all.values;
+    y = squeeze(y, -2);
+  }
+  if (wants_indices) {
+    const auto count = -static_cast<Index>(axes);
+    const Tensor taken = take_along_axis(flatten(x, count, -1), flatten(all.indices, count, -1), -1);
+    all.values = reshape(taken, Dims(all.indices.shape()));
+  }
+  return all;
+}
+
+template <class Extent>
+ValuesAndIndices max_pooled(const Operand& x, Extent window, const PoolOptionsOf<Extent>& options,
+                            std::string_view op, bool wants_indices = false) {
+  require_axes(x, axes_of<Extent>, op);
+  return largest_of_blocks(x, axes_of<Extent>, blocks(window, options), wants_indices);
+}
+template <class Extent>
+ValuesAndIndices max_shared(const Operand& x, Extent size, std::string_view op, bool wants_indices = false) {
+  return largest_of_blocks(x, axes_of<Extent>, sharing(x, size, op), wants_indices);
+}
+
+template <class Extent>
+Tensor unpooled(const Operand& x, const Operand& indices, Extent window,
+                const MaxUnpoolOptions<Extent>& options, std::string_view op) {
+  const Tensor& from = require_axes(x, axes_of<Extent>, op);
+  if (tensor_of(indices, op).shape() != from.shape())
+    refuse<ShapeError>(op, {x, indices}, "expected an index for each element");
+  const auto axes = static_cast<Index>(axes_of<Extent>);
+  const std::array<Index Triple::*, 3> parts{&Triple::depth, &Triple::rows, &Triple::cols};
+  const Triple stride = volume(options.stride.value_or(window)), all = volume(window),
+               padding = volume(options.padding), given = volume(options.output_size.value_or(Extent(0)));
+  const auto shape = from.shape();
+  const std::size_t leading = shape.rank() - axes_of<Extent>;
+  Shape y(Dims(shape).first(leading));
+  Index size = 1;
+  for (Index k = -axes; k < 0; ++k) {
+    const auto part = parts[static_cast<std::size_t>(3 + k)];
+    const Index along = options.output_size
+                            ? given.*part
+                            : (from.size(k) - 1) * (stride.*part) - 2 * (padding.*part) + all.*part;
+    if (along < 0) refuse<ShapeError>(op, {x, indices}, "nothing is left");
+    y.push_back(along);
+    size *= along;
+  }
+  Shape flat(Dims(shape).first(leading));
+  flat.push_back(size);
+  const Tensor places = flatten(indices, -axes, -1), values = flatten(x, -axes, -1);
+  return reshape(scatter(zeros(flat, from.dtype()), -1, Operand(places, indices.where()), values), Dims(y));
 }
 
 }  // namespace
 
+Tensor max_pool1d(const Operand& x, Index window, const PoolOptions1d& options) {
+  return max_pooled(x, window, options, "max_pool1d").values;
+}
 Tensor max_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
-  return apply(MaxPool2d{window, options.stride.value_or(window), options.padding}, {x});
+  return max_pooled(x, window, options, "max_pool2d").values;
+}
+Tensor max_pool3d(const Operand& x, Triple window, const PoolOptions3d& options) {
+  return max_pooled(x, window, options, "max_pool3d").values;
+}
+ValuesAndIndices max_pool1d_with_indices(const Operand& x, Index window, const PoolOptions1d& options) {
+  return max_pooled(x, window, options, "max_pool1d", true);
+}
+ValuesAndIndices max_pool2d_with_indices(const Operand& x, Pair window, const PoolOptions& options) {
+  return max_pooled(x, window, options, "max_pool2d", true);
+}
+ValuesAndIndices max_pool3d_with_indices(const Operand& x, Triple window, const PoolOptions3d& options) {
+  return max_pooled(x, window, options, "max_pool3d", true);
 }
 
-// A convolution of each channel with a window of equal numbers.
-Tensor avg_pool2d(const Operand& x, Pair window, const PoolOptions& options) {
-  if (x.tensor() == nullptr || x.tensor()->is_empty()) throw GraphError("avg_pool2d takes a tensor");
-  const Pair stride = options.stride.value_or(window);
-  const Spec spec{x.tensor()->shape(), x.tensor()->dtype()};
-  const Pair count = count_windows(spec, window, stride, options.padding);
-  const Pair size = last_two(spec.shape);
-  const DType dtype = is_floating(spec.dtype) ? spec.dtype : default_dtype();
-  const Tensor mean =
-      full({1, 1, window.rows, window.cols}, 1 / static_cast<double>(window.rows * window.cols), dtype);
-  const Index images = numel(Dims(spec.shape).first(spec.shape.rank() - 2));
-  const Tensor flat = reshape(x, {images, 1, size.rows, size.cols});
-  const Tensor y = conv2d(Operand(flat, x.where()), mean, {.stride = stride, .padding = options.padding});
-  return reshape(y, Dims(pooled(spec.shape, count)));
+Tensor adaptive_max_pool1d(const Operand& x, Index size) {
+  return max_shared(x, size, "adaptive_max_pool1d").values;
+}
+Tensor adaptive_max_pool2d(const Operand& x, Pair size) {
+  return max_shared(x, size, "adaptive_max_pool2d").values;
+}
+Tensor adaptive_max_pool3d(const Operand& x, Triple size) {
+  return max_shared(x, size, "adaptive_max_pool3d").values;
+}
+ValuesAndIndices adaptive_max_pool1d_with_indices(const Operand& x, Index size) {
+  return max_shared(x, size, "adaptive_max_pool1d", true);
+}
+ValuesAndIndices adaptive_max_pool2d_with_indices(const Operand& x, Pair size) {
+  return max_shared(x, size, "adaptive_max_pool2d", true);
+}
+ValuesAndIndices adaptive_max_pool3d_with_indices(const Operand& x, Triple size) {
+  return max_shared(x, size, "adaptive_max_pool3d", true);
+}
+
+Tensor max_unpool1d(const Operand& x, const Operand& indices, Index window,
+                    const MaxUnpoolOptions<Index>& options) {
+  return unpooled(x, indices, window, options, "max_unpool1d");
+}
+Tensor max_unpool2d(const Operand& x, const Operand& indices, Pair window,
+                    const MaxUnpoolOptions<Pair>& options) {
+  return unpooled(x, indices, window, options, "max_unpool2d");
+}
+Tensor max_unpool3d(const Operand& x, const Operand& indices, Triple window,
+                    const MaxUnpoolOptions<Triple>& options) {
+  return unpooled(x, indices, window, options, "max_unpool3d");
 }
 
 std::vector<const Operation*> pooling_operations() {
-  return {&operation_of<MaxPool2d>(), &operation_of<MaxPool2dVjp>(), &operation_of<TakeLargest2d>()};
+  return {&operation_of<MaxPool2d>(), &operation_of<MaxPool2dVjp>(), &operation_of<TakeLargest2d>(),
+          &operation_of<ArgMaxPool2d>()};
 }
 
 }  // namespace gradweave

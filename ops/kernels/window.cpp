@@ -31,19 +31,25 @@ void from_value(const AttributeValue& value, Pair& pair) {
   pair = {sizes[0], sizes[1]};
 }
 
-Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation) {
+Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation, bool ceil_mode) {
   require("window", window, 1);
   require("stride", stride, 1);
   require("padding", padding, 0);
   require("dilation", dilation, 1);
   const Pair padded(size.rows + 2 * padding.rows, size.cols + 2 * padding.cols);
   const Pair reach(dilation.rows * (window.rows - 1) + 1, dilation.cols * (window.cols - 1) + 1);
-  if (reach.rows > padded.rows || reach.cols > padded.cols) {
+  const auto along = [&](Index Pair::*axis) {
+    const Index step = stride.*axis, room = padded.*axis - reach.*axis + (ceil_mode ? step - 1 : 0);
+    const Index count = room < 0 ? 0 : room / step + 1;
+    return ceil_mode && (count - 1) * step >= size.*axis + padding.*axis ? count - 1 : count;
+  };
+  const Pair count(along(&Pair::rows), along(&Pair::cols));
+  if (count.rows < 1 || count.cols < 1) {
     throw ShapeError(
         fmt::format("a window that reaches over {} does not fit into an image of {} with padding {}",
                     to_string(reach), to_string(size), to_string(padding)));
   }
-  return {(padded.rows - reach.rows) / stride.rows + 1, (padded.cols - reach.cols) / stride.cols + 1};
+  return count;
 }
 
 }  // namespace gradweave

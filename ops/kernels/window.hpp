@@ -16,11 +16,23 @@ struct Pair {
   friend constexpr bool operator==(const Pair&, const Pair&) = default;
 };
 
+/// The same of volumes.
+struct Triple {
+  Index depth = 1, rows = 1, cols = 1;
+  constexpr Triple() = default;
+  constexpr Triple(Index all) : depth(all), rows(all), cols(all) {}
+  constexpr Triple(Index of_depth, Index of_rows, Index of_cols)
+      : depth(of_depth), rows(of_rows), cols(of_cols) {}
+  constexpr Pair plane() const { return {rows, cols}; }
+  friend constexpr bool operator==(const Triple&, const Triple&) = default;
+};
+
 std::string to_string(const Pair& pair);
 /// How many windows fit along each axis: floor((size + 2 padding - dilation (window - 1) - 1) / stride) + 1.
 /// Throws ShapeError when the window is larger than the padded image, ValueError for a window, stride or
-/// dilation that is not positive and for negative padding.
-Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation);
+/// dilation that is not positive and for negative padding. With `ceil_mode` rounded up, as long as the last
+/// window begins before the padding behind.
+Pair window_count(Pair size, Pair window, Pair stride, Pair padding, Pair dilation, bool ceil_mode = false);
 
 // Of an attribute (attributes.hpp): `(2, 3)`.
 std::size_t hash_member(const Pair& pair);

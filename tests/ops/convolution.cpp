@@ -93,6 +93,38 @@ TEST_CASE("sizes beyond every block of the kernels", "[convolution]") {
   }
 }
 
+TEST_CASE("infinities and NaN reach only what they are factors of", "[convolution]") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const auto gradients_of = [](const Tensor& x, const Tensor& w, const Conv2dOptions& options = {}) {
+    return gradients(sum(conv2d(x, w, options)), {x, w});
+  };
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const auto image = [&](const Literal& values) { return variable(cast(constant(values), dtype)); };
+    CHECK(gradients_of(image({{{{1, 2, inf}}}}), image({{{{1, 1}}}}))[1].to_vector<double>() ==
+          Doubles{3, inf});
+    // A pixel between the strides is never read.
+    CHECK(
+        gradients_of(image({{{{1, 2}, {3, inf}}}}), image({{{{1}}}}), {.stride = 2})[1].to_vector<double>() ==
+        Doubles{1});
+    CHECK(gradients_of(image({{{{1, 2}}}}), image({{{{inf, 1}}}}))[0].to_vector<double>() == Doubles{inf, 1});
+    // Channels, groups, padding and dilation at once: beside the element that is infinite nothing changes.
+    Doubles weight(16, 2);
+    const Tensor x = variable(cast(pattern({1, 4, 4, 3}, 7, 11), dtype));
+    const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .dilation = {1, 2}, .groups = 2};
+    const auto back = [&] {
+      return gradients_of(x, variable(cast(constant(weight, {2, 2, 2, 2}), dtype)), options)[0]
+          .to_vector<double>();
+    };
+    const Doubles finite = back();
+    weight[9] = inf;  // of the second output: its first channel's upper right tap
+    const Doubles infinite = back();
+    for (std::size_t k = 0; k < finite.size(); ++k) {
+      const bool is_met = k / 12 == 2 && k / 3 % 4 % 2 == 1 && k % 3 >= 1;
+      CHECK(infinite[k] == (is_met ? inf : finite[k]));
+    }
+  }
+}
+
 TEST_CASE("convolutions of nothing", "[convolution][empty]") {
   const Tensor x = variable(zeros({0, 2, 4, 4})), w = variable(ones({3, 2, 2, 2}));
   const Tensor y = conv2d(x, w);
@@ -101,8 +133,6 @@ TEST_CASE("convolutions of nothing", "[convolution][empty]") {
   CHECK(dx.shape() == x.shape());
   CHECK(dw.to_vector() == std::vector<float>(24, 0));
   CHECK(conv2d(ones({1, 0, 2, 2}), ones({1, 0, 1, 1})).to_vector() == std::vector<float>(4, 0));
-  CHECK(max_pool2d(zeros({0, 4, 4}), 2).shape() == Shape{0, 2, 2});
-  CHECK(avg_pool2d(zeros({0, 4, 4}), 2).shape() == Shape{0, 2, 2});
 }
 
 TEST_CASE("what does not make a convolution", "[convolution]") {
@@ -120,79 +150,6 @@ TEST_CASE("what does not make a convolution", "[convolution]") {
   CHECK_THROWS_AS(conv2d(x, w, {.padding = Index{1} << 60}), ValueError);
   CHECK_THROWS_AS(conv2d(x, w, {.padding = Index{1} << 30}), ShapeError);
   CHECK_THROWS_AS(conv2d(x, ones({6, 4, 0, 3})), ValueError);
-}
-
-// ---- Pooling
-
-TEST_CASE("max-pooling and average-pooling of windows that overlap the edge", "[pooling]") {
-  const Tensor x = variable(pattern({1, 1, 5, 7}, 7, 11));
-  const PoolOptions options{.stride = {{2, 2}}, .padding = {1, 1}};
-  const Tensor y = max_pool2d(x, {3, 2}, options);
-  REQUIRE(y.shape() == Shape{1, 1, 3, 4});
-  CHECK(y.to_vector<double>() == Doubles{0, 3, 5, 4, 5, 3, 5, 3, 4, 2, 5, 2});
-  CHECK(gradients(sum(y * pattern(y.shape(), 3, 7)), {x})[0].to_vector<double>() ==
-        Doubles{0, 0, 0,  3, 0, 0, -1, -3, 0, -2, 0, 0, 0, 0, 2, 0, 0, 0,
-                0, 0, -3, 0, 0, 3, 0,  0,  0, 0,  0, 0, 0, 0, 0, 0, 2});
-  const Doubles mean{-5, -1, 0, 1, 4, -6, 1, -3, 3, -7, 5, -5};  // times 6
-  const Doubles found = avg_pool2d(x, {3, 2}, options).to_vector<double>();
-  for (std::size_t i = 0; i < mean.size(); ++i) CHECK(found[i] == Approx(mean[i] / 6).margin(1e-14));
-}
-
-TEST_CASE("the first of equals gets the cotangent", "[pooling]") {
-  const Tensor x = variable({{1, 1, 2, 0, 9}, {1, 1, 0, 2, 9}, {9, 9, 9, 9, 9}});
-  const Tensor y = max_pool2d(x, 2);
-  CHECK(y.to_vector() == std::vector<float>{1, 2});
-  CHECK(gradients(y, {x}, constant({{10, 20}}))[0].to_vector() ==
-        std::vector<float>{10, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
-  const Tensor z = max_pool2d(x, {1, 3}, {.stride = 1});
-  CHECK(z.to_vector() == std::vector<float>{2, 2, 9, 1, 2, 9, 9, 9, 9});
-  CHECK(gradients(sum(z), {x})[0].to_vector() ==
-        std::vector<float>{0, 0, 2, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 0});
-}
-
-TEST_CASE("rows of every length pool by halves", "[pooling]") {
-  for (Index width = 2; width < 40; ++width) {
-    const Tensor x = variable(pattern({3, width}, 7, 11));
-    const Tensor y = max_pool2d(x, 2), g = 1 + pattern(y.shape(), 5, 7);
-    const Doubles v = x.to_vector<double>(), largest = y.to_vector<double>(), slope = g.to_vector<double>();
-    Doubles expected(v.size(), 0);
-    for (std::size_t j = 0; j < largest.size(); ++j) {
-      const auto w = static_cast<std::size_t>(width);
-      std::size_t best = 2 * j;
-      for (std::size_t at : {2 * j + 1, w + 2 * j, w + 2 * j + 1}) best = v[at] > v[best] ? at : best;
-      CHECK(largest[j] == v[best]);
-      expected[best] = slope[j];
-    }
-    CHECK(gradients(y, {x}, g)[0].to_vector<double>() == expected);
-  }
-}
-
-TEST_CASE("pooling keeps NaN and infinity", "[pooling]") {
-  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  const Tensor x = constant(std::vector<float>{1, nan, -inf, -inf, nan, 2, -inf, -inf}, {2, 4});
-  for (const Tensor& y : {max_pool2d(x, 2), max_pool2d(x, 2, {.stride = 2})}) {
-    CHECK(std::isnan(y.to_vector()[0]));
-    CHECK(y.to_vector()[1] == -inf);
-  }
-  CHECK(std::isnan(max_pool2d(x, {2, 3}).to_vector()[0]));
-}
-
-TEST_CASE("windows that do not fit", "[pooling]") {
-  const Tensor x = ones({3, 3});
-  CHECK_THROWS_AS(max_pool2d(x, 4), ShapeError);
-  CHECK_THROWS_AS(max_pool2d(ones({3}), 1), ShapeError);
-  CHECK_THROWS_AS(max_pool2d(x, 0), ValueError);
-  CHECK_THROWS_AS(max_pool2d(x, 2, {.stride = 0}), ValueError);
-  CHECK_THROWS_AS(max_pool2d(x, 2, {.padding = 2}), ValueError);
-  CHECK_THROWS_AS(avg_pool2d(x, 4), ShapeError);
-  CHECK_THROWS_AS(avg_pool2d(x, 2, {.padding = 2}), ValueError);
-}
-
-TEST_CASE("average-pooling has right gradients to second order", "[pooling]") {
-  const Tensor x = variable(pattern({2, 4, 5}, 7, 11, 0.3));
-  REQUIRE_THAT(
-      [](std::span<const Tensor> in) { return square(avg_pool2d(in[0], 2, {.stride = 1, .padding = 1})); },
-      HasRightGradients({x}));
 }
 
 }  // namespace
