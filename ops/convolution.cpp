@@ -2,6 +2,8 @@
 // other two.
 #include <gradweave/ops/convolution.hpp>
 
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -9,7 +11,9 @@
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/ops/kernels/convolve.hpp>
+#include <gradweave/ops/pad.hpp>
 #include <gradweave/ops/shape.hpp>
+#include <gradweave/ops/unfold.hpp>
 
 namespace gradweave {
 namespace {
@@ -191,59 +195,162 @@ SamplesOf<Conv2d> Conv2d::samples() {
           {{{3, 2}, {1, 0}, 1, 1}, {uniform(-2, 2, {1, 1, 5, 7}), uniform(-2, 2, {7, 1, 2, 3})}}};
 }
 
-}  // namespace
-
-Tensor conv2d(const Operand& x, const Operand& weight, const Conv2dOptions& options) {
-  return apply(Conv2d{options.stride, options.padding, options.dilation, options.groups}, {x, weight});
+// What an op cannot pad: on one side more than on the other. `rest` is what is left to it.
+Operand padded(const Operand& x, const PaddingOf<Pair>& padding, Pair& rest, Tensor& keep) {
+  rest = {std::min(padding.before.rows, padding.behind.rows),
+          std::min(padding.before.cols, padding.behind.cols)};
+  if (padding.before == padding.behind) return x;
+  keep = pad(x, {padding.before.cols - rest.cols, padding.behind.cols - rest.cols,
+                 padding.before.rows - rest.rows, padding.behind.rows - rest.rows});
+  return {keep, x.where()};
 }
 
-namespace {
+// As many as keep the size of an axis.
+struct Around {
+  Index before, behind;
+};
+Around around(Index before, Index behind, bool is_same, Index window, Index stride, Index dilation) {
+  if (!is_same) return {before, behind};
+  if (stride != 1) throw ValueError(fmt::format("Padding::same with a stride of {}", stride));
+  const Index all = std::max<Index>(dilation * (window - 1), 0);
+  return {all / 2, all - all / 2};
+}
+
+void require_rank(const Operand& x, const Operand& weight, std::size_t rank, std::string_view op) {
+  if (tensor_of(x, op).rank() != rank || tensor_of(weight, op).rank() != rank)
+    refuse<ShapeError>(op, {x, weight}, fmt::format("expected two tensors of {} axes", rank));
+}
+
+// Of a transposed convolution.
+Index transposed_size(const Operand& x, const Operand& weight, std::string_view op, Index count, Index window,
+                      Index stride, Index padding, Index output_padding, Index dilation) {
+  if (padding < 0) refuse<ValueError>(op, {x, weight}, fmt::format("padding {}", padding));
+  if (output_padding < 0 || (output_padding >= stride && output_padding >= dilation))
+    refuse<ValueError>(op, {x, weight}, "output_padding is less than stride or dilation");
+  const Index size = (count - 1) * stride - 2 * padding + dilation * (window - 1) + output_padding + 1;
+  if (size < 1) refuse<ShapeError>(op, {x, weight}, "nothing is left");
+  return size;
+}
 
 // A sequence as an image of one row.
-Operand as_row(const Operand& x, Tensor& keep, std::string_view op) {
-  if (tensor_of(x, op).rank() != 3) refuse<ShapeError>(op, {x}, "expected three axes");
+Operand as_row(const Operand& x, Tensor& keep) {
   keep = expand_dims(x, 2);
   return {keep, x.where()};
 }
 
+// A volume as images, one for each place of the window along its depth, whose channels are those of all
+// planes in the window: (n, channels, depth, ...) to (n places, channels window, ...). And a weight (outputs,
+// channels, depth, ...) as one of such images.
+Tensor planes_of(const Tensor& x, Index window, Index stride, Index dilation) {
+  const Tensor windows = permute(unfold(x, 2, window, stride, dilation), {0, 2, 1, 5, 3, 4});
+  return reshape(windows, {windows.size(0) * windows.size(1), x.size(1) * window, x.size(3), x.size(4)});
+}
+Tensor flat_weight(const Operand& weight) {
+  const Tensor& w = *weight.tensor();
+  return reshape(weight, {w.size(0), w.size(1) * w.size(2), w.size(3), w.size(4)});
+}
+
 }  // namespace
 
+Tensor conv2d(const Operand& x, const Operand& weight, const Conv2dOptions& options) {
+  PaddingOf<Pair> padding = options.padding;
+  if (padding.is_same) {
+    require_rank(x, weight, 4, "conv2d");
+    try {
+      const Tensor& w = *weight.tensor();
+      const Around rows = around(0, 0, true, w.size(2), options.stride.rows, options.dilation.rows);
+      const Around cols = around(0, 0, true, w.size(3), options.stride.cols, options.dilation.cols);
+      padding = {Pair(rows.before, cols.before), Pair(rows.behind, cols.behind)};
+    } catch (const Error&) {
+      rethrow_situated("conv2d", std::array{x, weight});
+    }
+  }
+  Pair rest;
+  Tensor keep;
+  const Operand image = padded(x, padding, rest, keep);
+  return apply(Conv2d{options.stride, rest, options.dilation, options.groups}, {image, weight});
+}
+
 Tensor conv1d(const Operand& x, const Operand& weight, const Conv1dOptions& options) {
+  require_rank(x, weight, 3, "conv1d");
   Tensor row, window;
-  const Conv2dOptions flat{.stride = {1, options.stride},
-                           .padding = {0, options.padding},
-                           .dilation = {1, options.dilation},
-                           .groups = options.groups};
-  return squeeze(conv2d(as_row(x, row, "conv1d"), as_row(weight, window, "conv1d"), flat), 2);
+  Conv2dOptions flat{
+      .stride = {1, options.stride}, .dilation = {1, options.dilation}, .groups = options.groups};
+  flat.padding = {Pair(0, options.padding.before), Pair(0, options.padding.behind)};
+  flat.padding.is_same = options.padding.is_same;
+  return squeeze(conv2d(as_row(x, row), as_row(weight, window), flat), 2);
+}
+
+Tensor conv3d(const Operand& x, const Operand& weight, const Conv3dOptions& options) {
+  require_rank(x, weight, 5, "conv3d");
+  const Triple before = options.padding.before, behind = options.padding.behind, &stride = options.stride,
+               &dilation = options.dilation;
+  const Index window = weight.tensor()->size(2), images = x.tensor()->size(0);
+  const Around depth = [&] {
+    try {
+      return around(before.depth, behind.depth, options.padding.is_same, window, stride.depth,
+                    dilation.depth);
+    } catch (const Error&) {
+      rethrow_situated("conv3d", std::array{x, weight});
+    }
+  }();
+  if (depth.before < 0 || depth.behind < 0) refuse<ValueError>("conv3d", {x, weight}, "negative padding");
+  const Tensor deep = pad(x, {0, 0, 0, 0, depth.before, depth.behind});
+  const Tensor planes = planes_of(deep, window, stride.depth, dilation.depth);
+  Conv2dOptions flat{.stride = stride.plane(), .dilation = dilation.plane(), .groups = options.groups};
+  flat.padding = {before.plane(), behind.plane()};
+  flat.padding.is_same = options.padding.is_same;
+  const Tensor y = conv2d(Operand(planes, x.where()), flat_weight(weight), flat);
+  const Index places =
+      window_count({deep.size(2), 1}, {window, 1}, {stride.depth, 1}, 0, {dilation.depth, 1}).rows;
+  return permute(reshape(y, {images, places, y.size(1), y.size(2), y.size(3)}), {0, 2, 1, 3, 4});
 }
 
 Tensor conv_transpose2d(const Operand& x, const Operand& weight, const ConvTranspose2dOptions& options) {
-  const Tensor &y = tensor_of(x, "conv_transpose2d"), &w = tensor_of(weight, "conv_transpose2d");
-  if (y.rank() != 4 || w.rank() != 4)
-    refuse<ShapeError>("conv_transpose2d", {x, weight}, "expected four axes");
-  const auto size = [&](Index count, Index window, Index Pair::*part) {
-    const Index stride = options.stride.*part, dilation = options.dilation.*part,
-                more = options.output_padding.*part;
-    if (more < 0 || (more >= stride && more >= dilation))
-      refuse<ValueError>("conv_transpose2d", {x, weight}, "output_padding is less than stride or dilation");
-    return (count - 1) * stride - 2 * (options.padding.*part) + dilation * (window - 1) + more + 1;
+  constexpr std::string_view op = "conv_transpose2d";
+  require_rank(x, weight, 4, op);
+  const auto size = [&](Index axis, Index Pair::*part) {
+    return transposed_size(x, weight, op, x.tensor()->size(axis), weight.tensor()->size(axis),
+                           options.stride.*part, options.padding.*part, options.output_padding.*part,
+                           options.dilation.*part);
   };
-  const Pair image(size(y.size(2), w.size(2), &Pair::rows), size(y.size(3), w.size(3), &Pair::cols));
-  if (image.rows < 1 || image.cols < 1)
-    refuse<ShapeError>("conv_transpose2d", {x, weight}, "nothing is left");
+  const Pair image(size(2, &Pair::rows), size(3, &Pair::cols));
   return apply(Conv2dInput{options.stride, options.padding, options.dilation, options.groups, image},
                {x, weight});
 }
 Tensor conv_transpose1d(const Operand& x, const Operand& weight, const ConvTranspose1dOptions& options) {
+  require_rank(x, weight, 3, "conv_transpose1d");
   Tensor row, window;
   const ConvTranspose2dOptions flat{.stride = {1, options.stride},
                                     .padding = {0, options.padding},
                                     .output_padding = {0, options.output_padding},
                                     .dilation = {1, options.dilation},
                                     .groups = options.groups};
-  return squeeze(
-      conv_transpose2d(as_row(x, row, "conv_transpose1d"), as_row(weight, window, "conv_transpose1d"), flat),
-      2);
+  return squeeze(conv_transpose2d(as_row(x, row), as_row(weight, window), flat), 2);
+}
+
+// The adjoint of `conv3d`, step by step.
+Tensor conv_transpose3d(const Operand& x, const Operand& weight, const ConvTranspose3dOptions& options) {
+  constexpr std::string_view op = "conv_transpose3d";
+  require_rank(x, weight, 5, op);
+  const Tensor &y = *x.tensor(), &w = *weight.tensor();
+  const Index stride = options.stride.depth, dilation = options.dilation.depth,
+              padding = options.padding.depth, more = options.output_padding.depth;
+  const Index images = y.size(0), places = y.size(2), window = w.size(2),
+              outputs = w.size(1) * options.groups;
+  static_cast<void>(transposed_size(x, weight, op, places, window, stride, padding, more, dilation));
+  const Tensor planes =
+      reshape(permute(x, {0, 2, 1, 3, 4}), {images * places, y.size(1), y.size(3), y.size(4)});
+  const Tensor back = conv_transpose2d(Operand(planes, x.where()), flat_weight(weight),
+                                       {.stride = options.stride.plane(),
+                                        .padding = options.padding.plane(),
+                                        .output_padding = options.output_padding.plane(),
+                                        .dilation = options.dilation.plane(),
+                                        .groups = options.groups});
+  const Tensor windows = permute(reshape(back, {images, places, outputs, window, back.size(2), back.size(3)}),
+                                 {0, 2, 1, 4, 5, 3});
+  const Index length = (places - 1) * stride + dilation * (window - 1) + 1;
+  return pad(fold_axis(windows, 2, length, stride, dilation), {0, 0, 0, 0, -padding, more - padding});
 }
 
 std::vector<const Operation*> convolution_operations() {

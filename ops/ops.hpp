@@ -37,6 +37,7 @@
 #include <gradweave/ops/sort.hpp>
 #include <gradweave/ops/special.hpp>
 #include <gradweave/ops/statistics.hpp>
+#include <gradweave/ops/unfold.hpp>
 
 namespace gradweave {
 

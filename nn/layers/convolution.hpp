@@ -8,7 +8,7 @@ namespace gradweave::nn {
 
 struct Conv2dOptions {
   Pair stride = 1;
-  Pair padding = 0;  ///< rows and columns of zeros around the image, on each side
+  PaddingOf<Pair> padding = {};  ///< zeros around the image
   Pair dilation = 1;
   Index groups = 1;  ///< output channels of a group see only its input channels
   bool bias = true;

@@ -1,5 +1,6 @@
 // Windows that slide over an image: what convolution and pooling share.
 #pragma once
+#include <concepts>
 #include <string>
 
 #include <gradweave/graph/attribute_value.hpp>
@@ -25,6 +26,30 @@ struct Triple {
       : depth(of_depth), rows(of_rows), cols(of_cols) {}
   constexpr Pair plane() const { return {rows, cols}; }
   friend constexpr bool operator==(const Triple&, const Triple&) = default;
+};
+
+/// How many axes an Index, a Pair or a Triple has a number for.
+template <class Extent>
+inline constexpr std::size_t extent_axes = std::same_as<Extent, Index>  ? 1
+                                           : std::same_as<Extent, Pair> ? 2
+                                                                        : 3;
+
+/// `valid`: none. `same`: as many as keep the size of what is convolved, where the stride is 1; of an odd
+/// number the larger half comes behind, as in PyTorch.
+enum class Padding { valid, same };
+/// Places around an image: a number for all sides, one for each axis, or one for each side: `.padding = 1`,
+/// `{1, 2}`, `{{1, 2}, {0, 1}}` (before and behind), `Padding::same`.
+template <class Extent>
+struct PaddingOf {
+  Extent before = 0, behind = 0;
+  bool is_same = false;
+  constexpr PaddingOf() = default;
+  constexpr PaddingOf(Extent each) : before(each), behind(each) {}
+  constexpr PaddingOf(Extent before_, Extent behind_) : before(before_), behind(behind_) {}
+  constexpr PaddingOf(Padding kind) : is_same(kind == Padding::same) {}
+  template <std::integral... I>
+    requires(sizeof...(I) == extent_axes<Extent> || sizeof...(I) == 1) && (extent_axes<Extent> > 1)
+  constexpr PaddingOf(I... each) : PaddingOf(Extent(static_cast<Index>(each)...)) {}
 };
 
 std::string to_string(const Pair& pair);

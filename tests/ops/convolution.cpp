@@ -152,5 +152,72 @@ TEST_CASE("what does not make a convolution", "[convolution]") {
   CHECK_THROWS_AS(conv2d(x, ones({6, 4, 0, 3})), ValueError);
 }
 
+// ---- Volumes, and padding by name and by side. Known answers are PyTorch 2.13's.
+
+TEST_CASE("convolutions of volumes, with both gradients", "[convolution]") {
+  const Tensor x = variable(pattern({1, 2, 3, 4, 3}, 7, 11)), w = variable(pattern({2, 1, 2, 3, 2}, 5, 7));
+  const Tensor y =
+      conv3d(x, w, {.stride = {1, 2, 1}, .padding = {1, 0, 1}, .dilation = {2, 1, 2}, .groups = 2});
+  CHECK(y.shape() == Shape{1, 2, 3, 1, 3});
+  CHECK(y.to_vector<double>() ==
+        Doubles{-6, -6, 4, -4, 23, -9, -2, -1, -6, 9, -4, -15, -4, -14, 14, 5, -1, 9});
+  const auto [dx, dw] = gradients(sum(y * pattern(y.shape(), 3, 5)), {x, w});
+  CHECK(dw.to_vector<double>() == Doubles{-10, -3, -9, -5, -8, -7, -6,  19,  -4,  18,  -2,  17,
+                                          14,  3,  12, 3,  10, 3,  -11, -12, -12, -11, -13, -10});
+  CHECK(sum(dx * pattern(x.shape(), 13, 17)).item<double>() == 90);
+}
+
+TEST_CASE("transposed convolutions of volumes", "[convolution]") {
+  const Tensor x = pattern({1, 2, 2, 2, 2}, 7, 11), w = pattern({2, 1, 2, 2, 2}, 5, 7);
+  const Tensor y = conv_transpose3d(x, w,
+                                    {.stride = {2, 1, 2},
+                                     .padding = {1, 0, 1},
+                                     .output_padding = {1, 0, 0},
+                                     .dilation = {1, 2, 1},
+                                     .groups = 2});
+  CHECK(y.shape() == Shape{1, 2, 3, 4, 2});
+  CHECK(y.to_vector<double>() == Doubles{-5, 6,  -2, 15, 15, -2, 6,   -5, 2,  9,  8,  0,  -2, 0,  -8, 0,
+                                         1,  -9, 4,  0,  -3, 3,  -12, 0,  4,  3,  1,  -5, -8, -9, -2, 15,
+                                         0,  -4, 0,  2,  6,  4,  15,  -2, -2, -2, -5, 1,  4,  6,  10, -3});
+}
+
+TEST_CASE("padding that keeps the size, or that differs from side to side", "[convolution]") {
+  const Tensor x = pattern({1, 2, 3, 4, 3}, 7, 11), w = pattern({2, 1, 2, 3, 2}, 5, 7);
+  const Tensor y =
+      conv3d(slice(x, 4, 0, 2), slice(w, 4, 0, 2), {.padding = Padding::same, .dilation = 1, .groups = 2});
+  CHECK(y.shape() == Shape{1, 2, 3, 4, 2});
+  const Tensor row = constant({{{1, 2, 3, 4}}}), sum_of_two = ones({1, 1, 2}), sum_of_four = ones({1, 1, 4});
+  CHECK(conv1d(row, sum_of_two, {.padding = Padding::same}).to_vector() ==
+        std::vector<float>{3, 5, 7, 4});  // the larger half behind
+  CHECK(conv1d(row, sum_of_four, {.padding = Padding::same}).to_vector() == std::vector<float>{6, 10, 9, 7});
+  CHECK(conv1d(row, sum_of_two, {.padding = Padding::same, .dilation = 2}).to_vector() ==
+        std::vector<float>{2, 4, 6, 3});
+  CHECK(conv1d(row, sum_of_four, {.padding = Padding::valid}).to_vector() == std::vector<float>{10});
+  CHECK(conv1d(row, sum_of_two, {.padding = {1, 0}}).to_vector() == std::vector<float>{1, 3, 5, 7});
+  const Tensor image = constant({{{{1, 2}, {3, 4}}}}), one = ones({1, 1, 1, 1});
+  CHECK(conv2d(image, one, {.padding = {{1, 0}, {0, 2}}}).to_vector() ==
+        std::vector<float>{0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0});
+  CHECK(conv2d(image, one, {.padding = {0, 1}}).to_vector() == std::vector<float>{0, 1, 2, 0, 0, 3, 4, 0});
+  CHECK_THROWS_AS(conv1d(row, sum_of_two, {.stride = 2, .padding = Padding::same}), ValueError);
+  CHECK_THROWS_AS(conv3d(x, w, {.stride = 2, .padding = Padding::same, .groups = 2}), ValueError);
+  CHECK_THROWS_AS(conv2d(image, one, {.padding = {{-1, 0}, {1, 0}}}), ValueError);
+  CHECK_THROWS_AS(conv3d(x, w, {.padding = -1, .groups = 2}), ValueError);
+  CHECK_THROWS_AS(conv3d(x, ones({2, 1, 4, 1, 1}), {.groups = 2}), ShapeError);
+  CHECK_THROWS_AS(conv3d(image, one), ShapeError);
+}
+
+TEST_CASE("convolutions of volumes are right to second order", "[convolution]") {
+  const Tensor x = variable(pattern({1, 2, 3, 3, 2}, 7, 11, 0.3)),
+               w = variable(pattern({2, 2, 2, 2, 2}, 5, 7, 0.3));
+  REQUIRE_THAT(
+      [](std::span<const Tensor> in) {
+        return conv3d(in[0], in[1], {.stride = {1, 2, 1}, .padding = {{1, 1, 0}, {0, 1, 1}}});
+      },
+      HasRightGradients({x, w}));
+  REQUIRE_THAT(
+      [](std::span<const Tensor> in) { return conv_transpose3d(in[0], in[1], {.stride = 2, .padding = 1}); },
+      HasRightGradients({x, w}));
+}
+
 }  // namespace
 }  // namespace gradweave
