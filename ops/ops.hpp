@@ -29,6 +29,7 @@
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/reduction.hpp>
+#include <gradweave/ops/resample.hpp>
 #include <gradweave/ops/scalar_math.hpp>
 #include <gradweave/ops/scan.hpp>
 #include <gradweave/ops/scatter.hpp>

@@ -110,4 +110,15 @@ Tensor pixel_unshuffle(const Operand& x, Index factor) {
   return reshape(permute(apart, {0, 1, 3, 5, 2, 4}), Dims(shape));
 }
 
+Tensor channel_shuffle(const Operand& x, Index groups) {
+  const Tensor& from = tensor_of(x, "channel_shuffle");
+  if (from.rank() < 2 || groups < 1 || from.size(1) % groups != 0)
+    refuse<ShapeError>("channel_shuffle", {x}, fmt::format("expected channels that make {} groups", groups));
+  const Shape shape = from.shape();
+  std::vector<Index> apart(shape.begin(), shape.end());
+  apart[1] = groups;
+  apart.insert(apart.begin() + 2, from.size(1) / groups);
+  return reshape(transpose(reshape(x, Dims(apart)), 1, 2), Dims(shape));
+}
+
 }  // namespace gradweave

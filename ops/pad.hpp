@@ -22,5 +22,8 @@ inline Tensor pad(const Operand& x, std::initializer_list<Index> sizes, PadMode 
 /// arXiv:1609.05158), and back. Throws ShapeError where the sizes are no multiples.
 Tensor pixel_shuffle(const Operand& x, Index factor);
 Tensor pixel_unshuffle(const Operand& x, Index factor);
+/// (n, channels, ...) with the channels of each of `groups` groups dealt out: channel k of group g becomes
+/// channel g of group k (X. Zhang et al., arXiv:1707.01083). Throws ShapeError where they do not make groups.
+Tensor channel_shuffle(const Operand& x, Index groups);
 
 }  // namespace gradweave

@@ -102,9 +102,13 @@ struct Layout : ConvolutionSizes {
     const Index apart = stride.rows * image.cols;
     for_phases([&](Index from, Index to, Index rows, Index cols) {
       if (stride.cols == 1) return copy_rows(x + from, apart, scratch + to, row, rows, cols);
-      for (Index i = 0; i < rows; ++i) {
-        for (Index j = 0; j < cols; ++j) scratch[to + i * row + j] = x[from + i * apart + j * stride.cols];
-      }
+      const auto copy = [&](auto step) {
+        for (Index i = 0; i < rows; ++i) {
+          for (Index j = 0; j < cols; ++j) scratch[to + i * row + j] = x[from + i * apart + j * step];
+        }
+      };
+      if (stride.cols == 2) return copy(std::integral_constant<Index, 2>());  // so that it vectorises
+      copy(stride.cols);
     });
   }
   void collect(const T* scratch, T* x) const {
