@@ -1,9 +1,7 @@
 #include <gradweave/ops/pooling.hpp>
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
-#include <utility>
+#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -11,10 +9,9 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/located_error.hpp>
-#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/integer.hpp>
-#include <gradweave/ops/kernels/row_kernels.hpp>
+#include <gradweave/ops/kernels/max_windows.hpp>
 #include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/scatter.hpp>
 #include <gradweave/ops/shape.hpp>
@@ -22,176 +19,12 @@
 namespace gradweave {
 namespace {
 
-// Where windows lie that slide over an image, or that share it out. An attribute.
-struct Sliding {
-  Pair window, stride, padding, dilation;
-  bool ceil_mode = false;
-  Pair shares = 0;  // if there are, so many windows share out the image, and nothing else counts
-
-  bool shares_out() const { return shares != Pair(0); }
-  Pair count(Pair size) const;
-};
-
-// What a window holds of an axis: elements first, first + dilation, ... before end; one at least.
-struct Reach {
-  Index first, end;
-};
-
-// Windows over images of one size.
-struct Windows : Sliding {
-  Pair size, count;
-  RecycledVector<Reach> rows, cols;
-
-  Windows(const Sliding& sliding, Pair of_size)
-      : Sliding(sliding),
-        size(of_size),
-        count(sliding.count(of_size)),
-        rows(reaches(&Pair::rows)),
-        cols(reaches(&Pair::cols)) {}
-  Index elements() const { return size.rows * size.cols; }
-  Index windows() const { return count.rows * count.cols; }
-  bool halves() const {
-    return !shares_out() && window == Pair(2) && stride == Pair(2) && padding == Pair(0) &&
-           dilation == Pair(1) && 2 * count.rows <= size.rows && 2 * count.cols <= size.cols;
-  }
-
- private:
-  RecycledVector<Reach> reaches(Index Pair::*axis) const {
-    const Index n = size.*axis, windows = count.*axis, step = dilation.*axis;
-    RecycledVector<Reach> all;
-    all.reserve(static_cast<std::size_t>(windows));
-    for (Index i = 0; i < windows; ++i) {
-      if (shares_out()) {
-        all.push_back({i * n / windows, ((i + 1) * n + windows - 1) / windows});
-        continue;
-      }
-      const Index first = i * stride.*axis - padding.*axis, end = first + step * (window.*axis - 1) + 1;
-      all.push_back({first < 0 ? first + (step - 1 - first) / step * step : first, std::min(end, n)});
-      if (all.back().first >= all.back().end) throw ShapeError("a window holds nothing but padding");
-    }
-    return all;
-  }
-};
-
 Tensor max_pool_vjp(const Operand& g, const Operand& x, const Sliding& sliding);
 
-// A NaN stays. Of numbers, or of vectors of them.
-template <class V>
-V larger(V a, V b) {
-  return ((a < b) | (b != b)) ? b : a;
-}
-
-// Windows of 2x2 side by side, as most networks have them: `lanes` at a time, or one.
-template <class T, Index lanes>
-struct Pairs {
-  using Lane __attribute__((vector_size(lanes * sizeof(T)))) = T;
-  Lane even, odd;  // the left and the right column of each window
-
-  static Lane lane(const T* x) {
-    Lane values;
-    std::memcpy(&values, x, sizeof(Lane));
-    return values;
-  }
-  static void store(const Lane& values, T* x) { std::memcpy(x, &values, sizeof(Lane)); }
-  static Pairs load(const T* x) {
-    return [&]<int... I>(std::integer_sequence<int, I...>, const Lane& a, const Lane& b) {
-      return Pairs{__builtin_shufflevector(a, b, (2 * I)...), __builtin_shufflevector(a, b, (2 * I + 1)...)};
-    }(std::make_integer_sequence<int, lanes>(), lane(x), lane(x + lanes));
-  }
-  void store(T* x) const {
-    [&]<int... I>(std::integer_sequence<int, I...>) {
-      constexpr int n = lanes;
-      store(__builtin_shufflevector(even, odd, (I / 2 + I % 2 * n)...), x);
-      store(__builtin_shufflevector(even, odd, ((n + I) / 2 + (n + I) % 2 * n)...), x + lanes);
-    }(std::make_integer_sequence<int, lanes>());
-  }
-};
-
-template <class T>
-constexpr Index most_lanes = Eigen::internal::packet_traits<T>::size;
-
-template <class T>
-void max_of_pairs(const Windows& w, const T* x, T* y) {
-  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
-    using P = Pairs<T, lanes>;
-    const T* corner = x + 2 * (i * w.size.cols + j);
-    const P a = P::load(corner), b = P::load(corner + w.size.cols);
-    P::store(larger(larger(a.even, a.odd), larger(b.even, b.odd)), y + i * w.count.cols + j);
-  });
-}
-// Each element in turn takes what is left of the cotangent if it is the largest, or NaN.
-template <class T>
-void scatter_to_pairs(const Windows& w, const T* g, const T* x, T* dx) {
-  in_pieces<most_lanes<T>>(w.count.rows, w.count.cols, [&]<Index lanes>(Index i, Index j) {
-    using P = Pairs<T, lanes>;
-    const Index corner = 2 * (i * w.size.cols + j), below = corner + w.size.cols;
-    const P a = P::load(x + corner), b = P::load(x + below);
-    const auto largest = larger(larger(a.even, a.odd), larger(b.even, b.odd));
-    auto left = P::lane(g + i * w.count.cols + j);
-    const auto taken_by = [&](auto element) {
-      const auto is_largest = (element == largest) | (element != element);
-      const auto none = decltype(left){}, taken = is_largest ? left : none;
-      left = is_largest ? none : left;
-      return taken;
-    };
-    P above{}, under{};
-    above.even = taken_by(a.even), above.odd = taken_by(a.odd);
-    under.even = taken_by(b.even), under.odd = left;
-    above.store(dx + corner), under.store(dx + below);
-  });
-}
-
-// Calls f(window, element) with where each window's first largest element is.
-template <class T, class F>
-void for_largest(const Windows& w, const T* x, const F& f) {
-  for (Index i = 0; i < w.count.rows; ++i) {
-    const Reach rows = w.rows[static_cast<std::size_t>(i)];
-    for (Index j = 0; j < w.count.cols; ++j) {
-      const Reach cols = w.cols[static_cast<std::size_t>(j)];
-      Index best = rows.first * w.size.cols + cols.first;
-      for (Index r = rows.first; r < rows.end; r += w.dilation.rows) {
-        for (Index s = cols.first; s < cols.end; s += w.dilation.cols) {
-          const Index at = r * w.size.cols + s;
-          if (x[best] < x[at] || (x[at] != x[at] && x[best] == x[best])) best = at;
-        }
-      }
-      f(i * w.count.cols + j, best);
-    }
-  }
-}
-
-template <class T>
-void max_of_windows(const Windows& w, const T* x, T* y) {
-  if (w.halves()) return max_of_pairs(w, x, y);
-  if (w.shares_out()) return for_largest(w, x, [&](Index window, Index element) { y[window] = x[element]; });
-  std::fill_n(y, w.windows(), -std::numeric_limits<T>::infinity());
-  const Index stride = w.stride.cols;
-  for (Index i = 0; i < w.count.rows; ++i, y += w.count.cols) {
-    const Reach rows = w.rows[static_cast<std::size_t>(i)];
-    for (Index r = rows.first; r < rows.end; r += w.dilation.rows) {
-      for (Index s = 0; s < w.window.cols; ++s) {  // of all windows that have such an element
-        const Index offset = s * w.dilation.cols - w.padding.cols, room = w.size.cols - 1 - offset;
-        const Index begin = offset < 0 ? (stride - 1 - offset) / stride : 0;
-        const Index end = room < 0 ? 0 : std::min(room / stride + 1, w.count.cols);
-        const T* from = x + r * w.size.cols + offset;
-        for (Index j = begin; j < end; ++j) y[j] = larger(y[j], from[j * stride]);
-      }
-    }
-  }
-}
-
-template <class T>
-void scatter_to_largest(const Windows& w, const T* g, const T* x, T* dx) {
-  if (!w.halves()) {
-    std::fill_n(dx, w.elements(), T(0));
-    return for_largest(w, x, [&](Index window, Index element) { dx[element] += g[window]; });
-  }
-  scatter_to_pairs(w, g, x, dx);
-  for (Index i = 0; w.size.cols % 2 == 1 && i < w.size.rows; ++i) dx[(i + 1) * w.size.cols - 1] = 0;
-  if (w.size.rows % 2 == 1) std::fill_n(dx + (w.size.rows - 1) * w.size.cols, w.size.cols, T(0));
-}
-
 Pair last_two(Dims shape) { return {shape[shape.size() - 2], shape.back()}; }
+
+// Windows over the last two axes.
+Windows over(const Sliding& windows, Dims shape) { return {windows, last_two(shape)}; }
 
 Shape pooled(Dims shape, Pair count) {
   Shape y(shape.first(shape.size() - 2));
@@ -203,29 +36,6 @@ void require_images(const Spec& x) {
   if (x.shape.rank() < 2) throw ShapeError("expected images (..., height, width)");
 }
 
-Pair Sliding::count(Pair size) const {
-  if (shares_out()) {
-    if (shares.rows < 1 || shares.cols < 1) throw ValueError(fmt::format("{} windows", to_string(shares)));
-    if (size.rows < 1 || size.cols < 1) throw ShapeError("no elements to choose from");
-    return shares;
-  }
-  const Pair windows = window_count(size, window, stride, padding, dilation, ceil_mode);
-  const auto is_wide = [&](Index Pair::*axis) {
-    return 2 * (padding.*axis) > dilation.*axis * (window.*axis - 1) + 1;
-  };
-  if (is_wide(&Pair::rows) || is_wide(&Pair::cols)) {
-    throw ValueError(
-        fmt::format("padding {} is more than half of the window {}", to_string(padding), to_string(window)));
-  }
-  return windows;
-}
-
-Index table_bytes(Pair count) { return static_cast<Index>(sizeof(Reach)) * (count.rows + count.cols); }
-Index elements_read(const Sliding& windows, Pair count, Pair size) {
-  return windows.shares_out() ? size.rows * size.cols
-                              : count.rows * count.cols * windows.window.rows * windows.window.cols;
-}
-
 struct MaxPool2d {
   Sliding windows;
   static constexpr std::string_view name = "max_pool2d";
@@ -233,10 +43,10 @@ struct MaxPool2d {
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x) const {
     require_images(x);
-    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), x.dtype};
+    return {pooled(x.shape, over(windows, x.shape).count), x.dtype};
   }
   void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) const {
-    const Windows w(windows, last_two(x.shape));
+    const Windows w = over(windows, x.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index k = 0; k < rows.count; ++k) {
         max_of_windows(w, x.as<const T>() + (rows.first + k) * w.elements(), rows.as<T>() + k * rows.stride);
@@ -244,9 +54,9 @@ struct MaxPool2d {
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return numel(y.shape.last(2)); }
-  static Index workspace(const ArrayView& y, const ArrayView&) { return table_bytes(last_two(y.shape)); }
-  Index row_cost(const ArrayView& y, const ArrayView& x) const {
-    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 4;
+  Index workspace(const ArrayView&, const ArrayView& x) const { return over(windows, x.shape).workspace(); }
+  Index row_cost(const ArrayView&, const ArrayView& x) const {
+    return over(windows, x.shape).elements_held() / 4;
   }
   Tensor vjp(const Tensor& g, const Tensor& x, const Tensor&) const { return max_pool_vjp(g, x, windows); }
   static SamplesOf<MaxPool2d> samples() {
@@ -264,12 +74,12 @@ struct MaxPool2dVjp {
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& g, const Spec& x) const {
     require_images(x);
-    if (g.shape != pooled(x.shape, Windows(windows, last_two(x.shape)).count))
+    if (g.shape != pooled(x.shape, over(windows, x.shape).count))
       throw ShapeError("a cotangent of another shape");
     return x;
   }
   void forward(const RowRange& rows, const ArrayView& dx, const ArrayView& g, const ArrayView& x) const {
-    const Windows w(windows, last_two(x.shape));
+    const Windows w = over(windows, x.shape);
     dispatch<floating>(dx.dtype, [&]<class T>() {
       for (Index k = 0; k < rows.count; ++k) {
         scatter_to_largest(w, g.as<const T>() + (rows.first + k) * w.windows(),
@@ -280,12 +90,12 @@ struct MaxPool2dVjp {
   static Index row_width(const ArrayView& dx, const ArrayView&, const ArrayView&) {
     return numel(dx.shape.last(2));
   }
-  static Index workspace(const ArrayView&, const ArrayView& g, const ArrayView&) {
-    return table_bytes(last_two(g.shape));
+  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    return over(windows, x.shape).workspace();
   }
-  Index row_cost(const ArrayView&, const ArrayView& g, const ArrayView& x) const {
-    const Pair count = last_two(g.shape), size = last_two(x.shape);
-    return std::max(size.rows * size.cols, elements_read(windows, count, size)) / 2;
+  Index row_cost(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    const Windows w = over(windows, x.shape);
+    return std::max(w.elements(), w.elements_held()) / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& h, const Tensor&, const Tensor& x, const Tensor&) const;
   static SamplesOf<MaxPool2dVjp> samples() {
@@ -304,27 +114,25 @@ struct TakeLargest2d {
   Spec infer(const Spec& h, const Spec& x) const {
     require_images(x);
     if (h.shape != x.shape) throw ShapeError("expected two tensors of one shape");
-    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), x.dtype};
+    return {pooled(x.shape, over(windows, x.shape).count), x.dtype};
   }
   void forward(const RowRange& rows, const ArrayView& y, const ArrayView& h, const ArrayView& x) const {
-    const Windows w(windows, last_two(x.shape));
+    const Windows w = over(windows, x.shape);
     dispatch<floating>(y.dtype, [&]<class T>() {
       for (Index k = 0; k < rows.count; ++k) {
         const Index image = (rows.first + k) * w.elements();
-        T* to = rows.as<T>() + k * rows.stride;
-        for_largest(w, x.as<const T>() + image,
-                    [&](Index at, Index element) { to[at] = h.as<const T>()[image + element]; });
+        take_largest(w, h.as<const T>() + image, x.as<const T>() + image, rows.as<T>() + k * rows.stride);
       }
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&, const ArrayView&) {
     return numel(y.shape.last(2));
   }
-  static Index workspace(const ArrayView& y, const ArrayView&, const ArrayView&) {
-    return table_bytes(last_two(y.shape));
+  Index workspace(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    return over(windows, x.shape).workspace();
   }
-  Index row_cost(const ArrayView& y, const ArrayView&, const ArrayView& x) const {
-    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 2;
+  Index row_cost(const ArrayView&, const ArrayView&, const ArrayView& x) const {
+    return over(windows, x.shape).elements_held() / 2;
   }
   Tensor vjp(std::size_t i, const Tensor& g, const Tensor&, const Tensor& x, const Tensor&) const {
     return i == 0 ? max_pool_vjp(g, x, windows) : Tensor();
@@ -345,22 +153,21 @@ struct ArgMaxPool2d {
   static constexpr DTypes dtypes = floating;
   Spec infer(const Spec& x) const {
     require_images(x);
-    return {pooled(x.shape, Windows(windows, last_two(x.shape)).count), DType::int64};
+    return {pooled(x.shape, over(windows, x.shape).count), DType::int64};
   }
   void forward(const RowRange& rows, const ArrayView&, const ArrayView& x) const {
-    const Windows w(windows, last_two(x.shape));
+    const Windows w = over(windows, x.shape);
     dispatch<floating>(x.dtype, [&]<class T>() {
       for (Index k = 0; k < rows.count; ++k) {
-        auto* to = rows.as<Index>() + k * rows.stride;
-        for_largest(w, x.as<const T>() + (rows.first + k) * w.elements(),
-                    [&](Index at, Index element) { to[at] = element; });
+        find_largest(w, x.as<const T>() + (rows.first + k) * w.elements(),
+                     rows.as<Index>() + k * rows.stride);
       }
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return numel(y.shape.last(2)); }
-  static Index workspace(const ArrayView& y, const ArrayView&) { return table_bytes(last_two(y.shape)); }
-  Index row_cost(const ArrayView& y, const ArrayView& x) const {
-    return elements_read(windows, last_two(y.shape), last_two(x.shape)) / 2;
+  Index workspace(const ArrayView&, const ArrayView& x) const { return over(windows, x.shape).workspace(); }
+  Index row_cost(const ArrayView&, const ArrayView& x) const {
+    return over(windows, x.shape).elements_held() / 2;
   }
   static SamplesOf<ArgMaxPool2d> samples() {
     return {{{{2, 2, 0, 1}}, {uniform(-2, 2, {1, 2, 5, 4})}},
