@@ -17,7 +17,7 @@ std::vector<Index> along_axes(Index size) { return {size}; }
 std::vector<Index> along_axes(Pair size) { return {size.rows, size.cols}; }
 std::vector<Index> along_axes(Triple size) { return {size.depth, size.rows, size.cols}; }
 
-void require(const Operand& x, std::size_t axes, std::string_view op) {
+void require_tensor(const Operand& x, std::size_t axes, std::string_view op) {
   if (x.tensor() == nullptr || x.tensor()->is_empty()) throw GraphError(fmt::format("{} takes a tensor", op));
   if (x.tensor()->rank() < axes)
     refuse<ShapeError>(op, {x}, fmt::format("expected at least {} ax{}", axes, axes == 1 ? "is" : "es"));
@@ -30,7 +30,7 @@ Tensor averaged(const Operand& x, Extent extent, const PoolOptionsOf<Extent>& op
   const std::vector<Index> windows = along_axes(extent),
                            strides = along_axes(options.stride.value_or(extent)),
                            paddings = along_axes(options.padding);
-  require(x, windows.size(), op);
+  require_tensor(x, windows.size(), op);
   if (options.dilation != Extent(1)) refuse<ValueError>(op, {x}, "windows of an average are not dilated");
   if (options.divisor_override && *options.divisor_override == 0)
     refuse<ValueError>(op, {x}, "a divisor of 0");
@@ -70,7 +70,7 @@ Tensor averaged(const Operand& x, Extent extent, const PoolOptionsOf<Extent>& op
 template <class Extent>
 Tensor shared_out(const Operand& x, Extent extent, std::string_view op) {
   const std::vector<Index> counts = along_axes(extent);
-  require(x, counts.size(), op);
+  require_tensor(x, counts.size(), op);
   Tensor y = *x.tensor();
   for (std::size_t k = 0; k < counts.size(); ++k) {
     const Index axis = static_cast<Index>(k) - static_cast<Index>(counts.size());
@@ -95,7 +95,7 @@ Tensor shared_out(const Operand& x, Extent extent, std::string_view op) {
 template <class Extent>
 Tensor normed(const Operand& x, double norm, Extent window, const PoolOptionsOf<Extent>& options,
               std::string_view op) {
-  require(x, 1, op);
+  require_tensor(x, 1, op);
   const Tensor powers = pow(x, norm);
   const Tensor sums = averaged(Operand(powers, x.where()), window,
                                {.stride = options.stride, .ceil_mode = options.ceil_mode}, op, true);

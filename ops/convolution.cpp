@@ -3,7 +3,6 @@
 #include <gradweave/ops/convolution.hpp>
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -196,7 +195,7 @@ SamplesOf<Conv2d> Conv2d::samples() {
 }
 
 // What an op cannot pad: on one side more than on the other. `rest` is what is left to it.
-Operand padded(const Operand& x, const PaddingOf<Pair>& padding, Pair& rest, Tensor& keep) {
+Operand padded_image(const Operand& x, const PaddingOf<Pair>& padding, Pair& rest, Tensor& keep) {
   rest = {std::min(padding.before.rows, padding.behind.rows),
           std::min(padding.before.cols, padding.behind.cols)};
   if (padding.before == padding.behind) return x;
@@ -205,20 +204,21 @@ Operand padded(const Operand& x, const PaddingOf<Pair>& padding, Pair& rest, Ten
   return {keep, x.where()};
 }
 
-// As many as keep the size of an axis.
-struct Around {
-  Index before, behind;
-};
-Around around(Index before, Index behind, bool is_same, Index window, Index stride, Index dilation) {
-  if (!is_same) return {before, behind};
-  if (stride != 1) throw ValueError(fmt::format("Padding::same with a stride of {}", stride));
-  const Index all = std::max<Index>(dilation * (window - 1), 0);
-  return {all / 2, all - all / 2};
-}
-
 void require_rank(const Operand& x, const Operand& weight, std::size_t rank, std::string_view op) {
   if (tensor_of(x, op).rank() != rank || tensor_of(weight, op).rank() != rank)
     refuse<ShapeError>(op, {x, weight}, fmt::format("expected two tensors of {} axes", rank));
+}
+
+// As many as keep the size of an axis.
+struct Sides {
+  Index before, behind;
+};
+Sides same_sides(const Operand& x, const Operand& weight, std::string_view op, Index axis, Index stride,
+                 Index dilation) {
+  if (stride != 1)
+    refuse<ValueError>(op, {x, weight}, fmt::format("Padding::same with a stride of {}", stride));
+  const Index all = std::max<Index>(dilation * (weight.tensor()->size(axis) - 1), 0);
+  return {all / 2, all - all / 2};
 }
 
 // Of a transposed convolution.
@@ -253,21 +253,17 @@ Tensor flat_weight(const Operand& weight) {
 }  // namespace
 
 Tensor conv2d(const Operand& x, const Operand& weight, const Conv2dOptions& options) {
+  constexpr std::string_view op = Conv2d::name;
   PaddingOf<Pair> padding = options.padding;
+  if (padding.is_same || padding.before != padding.behind) require_rank(x, weight, 4, op);
   if (padding.is_same) {
-    require_rank(x, weight, 4, "conv2d");
-    try {
-      const Tensor& w = *weight.tensor();
-      const Around rows = around(0, 0, true, w.size(2), options.stride.rows, options.dilation.rows);
-      const Around cols = around(0, 0, true, w.size(3), options.stride.cols, options.dilation.cols);
-      padding = {Pair(rows.before, cols.before), Pair(rows.behind, cols.behind)};
-    } catch (const Error&) {
-      rethrow_situated("conv2d", std::array{x, weight});
-    }
+    const Sides rows = same_sides(x, weight, op, 2, options.stride.rows, options.dilation.rows);
+    const Sides cols = same_sides(x, weight, op, 3, options.stride.cols, options.dilation.cols);
+    padding = {Pair(rows.before, cols.before), Pair(rows.behind, cols.behind)};
   }
   Pair rest;
   Tensor keep;
-  const Operand image = padded(x, padding, rest, keep);
+  const Operand image = padded_image(x, padding, rest, keep);
   return apply(Conv2d{options.stride, rest, options.dilation, options.groups}, {image, weight});
 }
 
@@ -286,14 +282,9 @@ Tensor conv3d(const Operand& x, const Operand& weight, const Conv3dOptions& opti
   const Triple before = options.padding.before, behind = options.padding.behind, &stride = options.stride,
                &dilation = options.dilation;
   const Index window = weight.tensor()->size(2), images = x.tensor()->size(0);
-  const Around depth = [&] {
-    try {
-      return around(before.depth, behind.depth, options.padding.is_same, window, stride.depth,
-                    dilation.depth);
-    } catch (const Error&) {
-      rethrow_situated("conv3d", std::array{x, weight});
-    }
-  }();
+  const Sides depth = options.padding.is_same
+                          ? same_sides(x, weight, "conv3d", 2, stride.depth, dilation.depth)
+                          : Sides{before.depth, behind.depth};
   if (depth.before < 0 || depth.behind < 0) refuse<ValueError>("conv3d", {x, weight}, "negative padding");
   const Tensor deep = pad(x, {0, 0, 0, 0, depth.before, depth.behind});
   const Tensor planes = planes_of(deep, window, stride.depth, dilation.depth);

@@ -135,7 +135,7 @@ struct Layout : ConvolutionSizes {
 
 // Of bits, so that it vectorises.
 template <class T>
-bool all_finite(const T* x, Index count) {
+bool are_finite(const T* x, Index count) {
   using Word = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   constexpr auto infinite = std::bit_cast<Word>(std::numeric_limits<T>::infinity());
   Word largest = 0;
@@ -310,7 +310,7 @@ void add_dots(Index images, const T* dy, Index dy_image, Index dy_row, const T* 
 template <class T>
 void add_weight_gradient(const ConvolutionSizes& sizes, Index images, const T* dy, const T* x, T* dw) {
   const Layout<T> g(sizes);
-  if (!all_finite(x, images * g.image_size())) {
+  if (!are_finite(x, images * g.image_size())) {
     RecycledVector<T> spread = g.image_scratch();
     for (Index i = 0; i < images; ++i) {
       g.spread(x + i * g.image_size(), spread.data());
@@ -403,7 +403,7 @@ void convolve_back(const ConvolutionSizes& sizes, Index images, const T* dy, con
     });
   }
   RecycledVector<T> spread = g.image_scratch(), wide = g.output_scratch();
-  const bool is_finite = all_finite(weight, g.outputs * k);
+  const bool is_finite = are_finite(weight, g.outputs * k);
   for (Index i = 0; i < images; ++i) {
     std::fill(spread.begin(), spread.end(), T(0));
     if (!is_finite) {
