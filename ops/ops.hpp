@@ -12,6 +12,7 @@
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
 #include <gradweave/ops/custom_vjp.hpp>
+#include <gradweave/ops/distances.hpp>
 #include <gradweave/ops/distributions.hpp>
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
