@@ -14,7 +14,6 @@
 namespace gradweave {
 namespace {
 
-Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
 Tensor at_label_vjp(const Tensor& g, const Tensor& labels, Index classes);
 
 // Indices that were looked at: an op of its own, which runs before anything is overwritten, so that the
@@ -71,7 +70,7 @@ struct Take {
     return numel(x.shape.last(static_cast<std::size_t>(-1 - axis)));
   }
   Tensor vjp(std::size_t, const Tensor& g, const Tensor& x, const Tensor& indices, const Tensor&) const {
-    return take_vjp(g, checked(indices, x.size(axis)), axis, x.size(axis));
+    return take_vjp(g, indices, axis, x.size(axis));
   }
   static SamplesOf<Take> samples() {
     return {{{-2}, {uniform(-2, 2, {4, 2}), integers(0, 4, {3})}},
@@ -115,10 +114,6 @@ struct TakeVjp {
   }
   static SamplesOf<TakeVjp> samples() { return {{{-2, 4}, {uniform(-2, 2, {3, 2}), integers(0, 4, {3})}}}; }
 };
-
-Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size) {
-  return apply(TakeVjp{axis, size}, {g, indices});
-}
 
 // x[row, label of row], the term of the cross-entropy that is not the same for all labels.
 struct AtLabel {
@@ -224,6 +219,9 @@ struct Arange {
 Tensor take(const Operand& x, const Operand& indices, Index axis) {
   const auto at = static_cast<Index>(axis_of(x, axis, "take"));
   return apply(Take{at - static_cast<Index>(x.tensor()->rank())}, {x, indices});
+}
+Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size) {
+  return apply(TakeVjp{axis, size}, {g, checked(indices, size)});
 }
 Tensor one_hot(const Operand& labels, Index classes, DType dtype) {
   return apply(OneHot{classes, dtype}, {labels});

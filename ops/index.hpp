@@ -8,6 +8,9 @@ namespace gradweave {
 /// of the indices. What is taken several times gets the sum of the cotangents. Throws ValueError, when
 /// evaluated, for an index outside [0, size).
 Tensor take(const Operand& x, const Operand& indices, Index axis = 0);
+/// The vjp of `take` for one x: zeros with `size` places along the axis, counted from the last, plus g at
+/// those that it was taken from. Throws as `take`.
+Tensor take_vjp(const Tensor& g, const Tensor& indices, Index axis, Index size);
 /// A new last axis of `classes` with 1 at the label and 0 elsewhere. Throws ValueError, when evaluated, for a
 /// label outside [0, classes).
 Tensor one_hot(const Operand& labels, Index classes, DType dtype = default_dtype());

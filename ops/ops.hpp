@@ -14,8 +14,10 @@
 #include <gradweave/ops/custom_vjp.hpp>
 #include <gradweave/ops/distances.hpp>
 #include <gradweave/ops/distributions.hpp>
+#include <gradweave/ops/dropout.hpp>
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/embedding.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
