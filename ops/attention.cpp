@@ -160,13 +160,19 @@ struct Attention {
   template <class T>
   void attend(const Sizes& s, Index head, Index i, Index count, Strided<T> q, Strided<T> k, Strided<T> v,
               const Mask<T>& mask, Rows<T>& rows) const {
+    const T by = static_cast<T>(scale);
     for (Index r = 0; r < count; ++r) {
-      for (Index c = 0; c < s.width; ++c)
-        rows.queries[r * s.width + c] = *q.from(i + r, c).data * static_cast<T>(scale);
+      const Strided<T> from = q.from(i + r, 0);
+      T* const to = rows.queries + r * s.width;
+      if (from.col == 1) {
+        assign<T>(Block<T>(to, s.width), ConstBlock<T>(from.data, s.width) * by);
+      } else {
+        for (Index c = 0; c < s.width; ++c) to[c] = from.data[c * from.col] * by;
+      }
     }
     rows.largest.fill(static_cast<T>(minus_infinity));
     rows.total.fill(T(0));
-    std::fill_n(rows.result, count * s.result, T(0));
+    if (s.m == 0) std::fill_n(rows.result, count * s.result, T(0));
     const Index end = causal ? std::min(s.m, i + count) : s.m;
     for (Index j = 0; j < end; j += key_columns) {
       const Index columns = std::min(key_columns, end - j);
@@ -186,12 +192,13 @@ struct Attention {
         if (!(here <= largest)) largest = here;
         const T base = largest == static_cast<T>(minus_infinity) ? T(0) : largest;
         assign<T>(scores, exp_of(scores - base));
-        const T shrinks = std::exp(before - base);
-        total = total * shrinks + sum_of<T>(scores);
-        if (j > 0 && shrinks != T(1)) {
+        if (j > 0 && before != base) {  // what was there shrinks
+          const T shrinks = std::exp(before - base);
+          total *= shrinks;
           const Block<T> result(rows.result + r * s.result, s.result);
           assign<T>(result, result * shrinks);
         }
+        total += sum_of<T>(scores);
       }
       gemm(count, columns, s.result, {0, count, 0, s.result}, {rows.scores, columns, 1}, v.from(j, 0),
            j == 0 ? rows.result : rows.part, s.result);
@@ -240,6 +247,7 @@ struct AttentionVjp {
   static constexpr bool takes_strides = true;
   static constexpr DTypes dtypes = floating;
   static constexpr Index query_rows = 128, key_columns = 128;
+  static constexpr Index stride = key_columns + 16;  // of rows whose columns do not share sets of the cache
   static constexpr std::size_t of_mask = 6;
 
   static Specs infer(std::span<const Spec> in) {
@@ -307,9 +315,9 @@ struct AttentionVjp {
   template <class T>
   void pull_back(const Sizes& s, const Heads<T>& heads, Index head, Index j, T* dq, Outputs y) const {
     const Index columns = std::min(key_columns, s.m - j), widest = std::max(s.width, s.result);
-    Arrays<T> scratch(2 * query_rows * key_columns + std::max(query_rows, key_columns) * widest);
-    T* const weights = scratch.take(query_rows * key_columns);
-    T* const slopes = scratch.take(query_rows * key_columns);
+    Arrays<T> scratch(2 * query_rows * stride + std::max(query_rows, key_columns) * widest);
+    T* const weights = scratch.take(query_rows * stride);
+    T* const slopes = scratch.take(query_rows * stride);
     T* const part = scratch.take(std::max(query_rows, key_columns) * widest);
     const auto rows_at = [&](std::size_t output, Index width) {
       return y[output].data == nullptr ? nullptr : y[output].as<T>() + (head * s.m + j) * width;
@@ -331,11 +339,11 @@ struct AttentionVjp {
     for (Index i = begin; i < s.n; i += query_rows) {
       const Index count = std::min(query_rows, s.n - i);
       const Part all{0, count, 0, columns};
-      gemm(count, s.width, columns, all, q.from(i, 0), {k.data, k.col, k.row}, weights, columns);
-      gemm(count, s.result, columns, all, g.from(i, 0), {v.data, v.col, v.row}, slopes, columns);
+      gemm(count, s.width, columns, all, q.from(i, 0), {k.data, k.col, k.row}, weights, stride);
+      gemm(count, s.result, columns, all, g.from(i, 0), {v.data, v.col, v.row}, slopes, stride);
       for (Index r = 0; r < count; ++r) {
         const Index seen = seen_by(i + r, j, columns, causal);
-        T *const weight = weights + r * columns, *const slope = slopes + r * columns;
+        T *const weight = weights + r * stride, *const slope = slopes + r * stride;
         std::fill(weight + seen, weight + columns, T(0));
         std::fill(slope + seen, slope + columns, T(0));
         const Block<T> p(weight, seen), d(slope, seen);
@@ -351,9 +359,9 @@ struct AttentionVjp {
         if (d_mask != nullptr) std::copy_n(slope, columns, d_mask + (i + r) * s.m);
         assign<T>(d, d * static_cast<T>(scale));
       }
-      add_product(dv, columns, count, s.result, {weights, 1, columns}, g.from(i, 0));
-      add_product(dk, columns, count, s.width, {slopes, 1, columns}, q.from(i, 0));
-      if (dq != nullptr) add_product(dq + i * s.width, count, columns, s.width, {slopes, columns, 1}, k);
+      add_product(dv, columns, count, s.result, {weights, 1, stride}, g.from(i, 0));
+      add_product(dk, columns, count, s.width, {slopes, 1, stride}, q.from(i, 0));
+      if (dq != nullptr) add_product(dq + i * s.width, count, columns, s.width, {slopes, stride, 1}, k);
     }
   }
   static Index workspace(const ArrayView&, std::span<const ArrayView> in) {
@@ -361,7 +369,7 @@ struct AttentionVjp {
     const Index heads = numel(leading(in[0].shape));
     Index copies = 0;
     for (std::size_t i = 0; i < of_mask; ++i) copies += in[i].size();
-    return 8 * (query_rows * (2 * key_columns + std::max(s.width, s.result)) + copies +
+    return 8 * (query_rows * (2 * stride + std::max(s.width, s.result)) + copies +
                 (chunks_of(heads, s.m) - 1) * heads * s.n * s.width);
   }
   static double flops(const ArrayView&, std::span<const ArrayView> in) {

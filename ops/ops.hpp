@@ -26,6 +26,7 @@
 #include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pad.hpp>
 #include <gradweave/ops/pooling.hpp>
+#include <gradweave/ops/positions.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/rearrange.hpp>
 #include <gradweave/ops/reduction.hpp>

@@ -208,5 +208,51 @@ TEST_CASE("attention has right gradients to second order", "[attention]") {
   }
 }
 
+TEST_CASE("rotary positions turn pairs", "[attention][positions]") {
+  // Width 4: the first pair turns by t, the second by t / 100.
+  const Tensor x = constant({{1, 2, 3, 4}, {1, 2, 3, 4}}, f64);
+  const double c = std::cos(3), s = std::sin(3), c2 = std::cos(0.03), s2 = std::sin(0.03);
+  check_values(rotary_embedding(x),
+               {1, 2, 3, 4, std::cos(1) - 3 * std::sin(1), 2 * std::cos(0.01) - 4 * std::sin(0.01),
+                3 * std::cos(1) + std::sin(1), 4 * std::cos(0.01) + 2 * std::sin(0.01)});
+  check_values(slice(rotary_embedding(x, {.interleaved = true, .offset = 2}), 0, 1, 2),
+               {c - 2 * s, 2 * c + s, 3 * c2 - 4 * s2, 4 * c2 + 3 * s2});
+  check_values(rotary_embedding(x, {.interleaved = true, .positions = constant({3, 3}, i64)}),
+               {c - 2 * s, 2 * c + s, 3 * c2 - 4 * s2, 4 * c2 + 3 * s2, c - 2 * s, 2 * c + s, 3 * c2 - 4 * s2,
+                4 * c2 + 3 * s2});
+  CHECK_THROWS_AS(rotary_embedding(ones({2, 3})), ShapeError);
+  CHECK(rotary_embedding(ones({5, 2, 4}, DType::float16)).dtype() == DType::float16);
+}
+
+TEST_CASE("products of rotated rows depend on their distance", "[attention][positions]") {
+  const Tensor q = pattern({1, 8}, 7, 11, 0.2), k = pattern({1, 8}, 5, 7, 0.3);
+  for (const bool interleaved : {false, true}) {
+    const auto at = [&](const Tensor& x, Index t) {
+      return rotary_embedding(x, {.interleaved = interleaved, .offset = t});
+    };
+    CHECK(sum(at(q, 7) * at(k, 4)).item<double>() == Approx(sum(at(q, 1003) * at(k, 1000)).item<double>()));
+  }
+}
+
+TEST_CASE("sinusoidal positions", "[attention][positions]") {
+  check_values(sinusoidal_positions(2, 4, 10000, f64),
+               {0, 1, 0, 1, std::sin(1), std::cos(1), std::sin(0.01), std::cos(0.01)});
+  CHECK_THROWS_AS(sinusoidal_positions(2, 3), ShapeError);
+}
+
+TEST_CASE("ALiBi: slopes are those of its paper, and a row's softmax sees distances",
+          "[attention][positions]") {
+  const Tensor mask = alibi_mask(8, 3, f64);
+  CHECK(mask.shape() == Shape{8, 1, 3});
+  check_values(select(mask, -1, 0), {-1, -0.5, -0.25, -0.125, -0.0625, -0.03125, -0.015625, -0.0078125});
+  // Twelve heads: those of eight, then every other one of sixteen.
+  check_values(slice(select(alibi_mask(12, 2, f64), -1, 0), 0, 8, 12),
+               {-std::exp2(-0.5), -std::exp2(-1.5), -std::exp2(-2.5), -std::exp2(-3.5)});
+  const Tensor scores = pattern({1, 3, 3}, 5, 7, 0.3), place = arange(3, f64);
+  const Tensor distances = expand_dims(place, -1) - place;
+  check_values(causal_softmax(scores + alibi_mask(1, 3, f64)),
+               causal_softmax(scores - std::exp2(-8) * distances).to_vector<double>());
+}
+
 }  // namespace
 }  // namespace gradweave::attention_tests
