@@ -7,7 +7,7 @@ namespace gradweave {
 /// x / max(norm of order p along the axis, epsilon).
 Tensor normalize(const Operand& x, double p = 2, Index axis = 1, double epsilon = 1e-12);
 /// The cosine of the angle between vectors along an axis, which broadcast; norms are at least epsilon.
-Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis = 1, double epsilon = 1e-8);
+Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis = -1, double epsilon = 1e-8);
 /// The norm of a - b + epsilon along the last axis, which broadcast.
 Tensor pairwise_distance(const Operand& a, const Operand& b, double p = 2, double epsilon = 1e-6,
                          bool keepdims = false);

@@ -11,6 +11,7 @@
 #include <gradweave/ops/attention.hpp>
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/ctc.hpp>
 #include <gradweave/ops/custom_vjp.hpp>
 #include <gradweave/ops/distances.hpp>
 #include <gradweave/ops/distributions.hpp>
