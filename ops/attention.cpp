@@ -120,7 +120,7 @@ struct Attention {
   static constexpr bool throws = false;
   static constexpr bool takes_strides = true;
   static constexpr DTypes dtypes = floating;
-  static constexpr Index query_rows = 64, key_columns = 512;  // their scores stay in the second cache
+  static constexpr Index query_rows = 128, key_columns = 512;  // their scores stay in the second cache
 
   static Specs infer(std::span<const Spec> in) {
     require_heads(in, 3);
@@ -145,7 +145,7 @@ struct Attention {
                        const Index head = task / blocks, i = task % blocks * query_rows, at = head * s.n + i;
                        rows.result = y[0].data == nullptr ? own : y[0].as<T>() + at * s.result;
                        const Index count = std::min(query_rows, s.n - i);
-                       attend(s, head, i, count, q[head].at, k[head].at, v[head].at, mask, rows);
+                       this->attend(s, head, i, count, q[head].at, k[head].at, v[head].at, mask, rows);
                        if (y[1].data != nullptr) std::copy_n(rows.largest.data(), count, y[1].as<T>() + at);
                      }
                    });
@@ -287,7 +287,7 @@ struct AttentionVjp {
                        T* const dq = sum_at(head, chunk);
                        if (dq != nullptr) std::fill_n(dq, of_queries, T(0));
                        for (Index block = chunk * each; block < std::min(blocks, (chunk + 1) * each); ++block)
-                         pull_back(s, heads, head, block * key_columns, dq, y);
+                         this->pull_back(s, heads, head, block * key_columns, dq, y);
                      }
                    });
       if (wants_queries) {
@@ -458,7 +458,8 @@ Tensor scaled_dot_product_attention(const Operand& q, const Operand& k, const Op
   if (width == 0) throw ShapeError("scaled_dot_product_attention: queries of width 0");
   if (k.tensor()->size(-1) != width) refuse<ShapeError>(op, {q, k, v}, "queries and keys differ in width");
   if (v.tensor()->size(-2) != m) refuse<ShapeError>(op, {q, k, v}, "there is not one value for each key");
-  if (!(options.dropout >= 0 && options.dropout <= 1))
+  const bool is_probability = options.dropout >= 0 && options.dropout <= 1;
+  if (!is_probability)
     refuse<ValueError>(op, {q, k, v}, fmt::format("dropout {} is no probability", options.dropout));
   if (options.dropout > 0 && options.generator == nullptr)
     refuse<ValueError>(op, {q, k, v}, "dropout draws from a generator");

@@ -263,6 +263,8 @@ Tensor composed_loss(const Tensor& log_probs, const Tensor& targets, const Tenso
 Tensor CtcOccupancy::vjp(std::size_t, const Tensor& h, const Tensor& x, const Tensor& targets,
                          const Tensor& lengths, const Tensor&) const {
   const std::array<Tensor, 4> inputs{h, x, targets, lengths};
+  std::array<Tensor, 4> like = inputs;
+  if (!x.is_tracked()) like[1] = variable(zeros(x.shape(), x.dtype()));  // the body differentiates by it
   std::vector<Tensor> captured;
   const auto f = [&](std::span<const Tensor> in) {
     const Tensor loss = composed_loss(in[1], in[2], in[3], blank);
@@ -270,7 +272,7 @@ Tensor CtcOccupancy::vjp(std::size_t, const Tensor& h, const Tensor& x, const Te
     const Tensor slope = gradients(sum(loss * can_be), {in[1]})[0];
     return std::vector<Tensor>{gradients(-sum(slope * in[0]), {in[1]}, {}, Unconnected::zeros)[0]};
   };
-  const Body body = Body::trace(f, inputs, captured);
+  const Body body = Body::trace(f, like, captured);
   std::vector<Tensor> all(inputs.begin(), inputs.end());
   all.insert(all.end(), captured.begin(), captured.end());
   return body(all)[0];

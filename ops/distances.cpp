@@ -53,7 +53,7 @@ Tensor pdist(const Operand& x, double p) {
   for (Index i = 0; i < n; ++i) {
     for (Index j = i + 1; j < n; ++j) first.push_back(i), second.push_back(j);
   }
-  return norm(take(x, constant(std::move(first))) - take(x, constant(std::move(second))), p, {-1});
+  return norm(take(x, constant(first)) - take(x, constant(second)), p, {-1});
 }
 
 }  // namespace gradweave

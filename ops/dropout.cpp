@@ -14,7 +14,8 @@ namespace {
 // Whether there is anything to drop.
 bool drops(const Operand& x, double p, bool training, std::string_view op) {
   if (!is_floating(tensor_of(x, op).dtype())) refuse<DTypeError>(op, {x}, "expected a floating dtype");
-  if (!(p >= 0 && p <= 1)) refuse<ValueError>(op, {x}, fmt::format("p = {} is no probability", p));
+  const bool is_probability = p >= 0 && p <= 1;
+  if (!is_probability) refuse<ValueError>(op, {x}, fmt::format("p = {} is no probability", p));
   return training && p > 0;
 }
 

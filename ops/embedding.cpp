@@ -48,7 +48,7 @@ void for_bags(const RowRange& rows, std::span<const ArrayView> in, Index padding
       throw ValueError(fmt::format("bag {} is [{}, {}) of {} indices: bags follow one another from 0 on",
                                    number, first, last, size));
     }
-    R* y = rows.as<R>() + bag * rows.stride;
+    auto* y = rows.as<R>() + bag * rows.stride;
     begin(y);
     for (Index i = first; i < last; ++i) {
       if (index[i] < 0 || index[i] >= count)
@@ -160,7 +160,7 @@ Index padding_of(const Operand& indices, const Operand& weight, std::optional<In
 
 Tensor embedding(const Operand& indices, const Operand& weight, std::optional<Index> padding_idx) {
   const Index padding = padding_of(indices, weight, padding_idx, "embedding");
-  const Tensor rows = take(weight, indices);
+  Tensor rows = take(weight, indices);
   if (padding == no_padding) return rows;
   return where(expand_dims(not_equal(indices, padding), -1), rows, detach(rows));
 }
@@ -185,15 +185,15 @@ Tensor embedding_bag(const Operand& indices, const Operand& weight, const Embedd
   } else {
     refuse<ShapeError>(op, {indices}, "expected indices (bags, n), or (n) with offsets (bags)");
   }
-  const std::source_location where_ = indices.where();
+  const std::source_location at = indices.where();
   const DType dtype = weight.tensor()->dtype();
   if (options.mode == BagMode::max) {
-    const Tensor rows = apply(BagArgMax{padding}, {weight, Operand(places, where_), starts});
+    const Tensor rows = apply(BagArgMax{padding}, {weight, Operand(places, at), starts});
     return where(rows < 0, zeros({}, dtype), take_along_axis(weight, rows, 0));
   }
-  std::vector<Operand> inputs{weight, Operand(places, where_), starts};
+  std::vector<Operand> inputs{weight, Operand(places, at), starts};
   if (!scale.is_empty()) inputs.emplace_back(scale);
-  const Tensor sums = apply_all(BagSum{padding}, inputs);
+  Tensor sums = apply_all(BagSum{padding}, inputs);
   if (options.mode == BagMode::sum) return sums;
   const Index count = starts.numel() - 1;
   Tensor sizes = slice(starts, 0, 1, count + 1) - slice(starts, 0, 0, count);

@@ -19,7 +19,7 @@ Tensor angles(const Tensor& positions, Index width, double base) {
   std::vector<double> rates;
   for (Index i = 0; i < width; i += 2)
     rates.push_back(std::pow(base, -static_cast<double>(i) / static_cast<double>(width)));
-  return expand_dims(cast(positions, DType::float64), -1) * constant(std::move(rates));
+  return expand_dims(cast(positions, DType::float64), -1) * constant(rates);
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ Tensor alibi_mask(Index heads, Index keys, DType dtype) {
     slopes.push_back(std::exp2(-4 * step / static_cast<double>(whole)));
   }
   const Tensor distance = cast(arange(Index{1} - keys, Index{1}), DType::float64);
-  return cast(constant(std::move(slopes), {heads, 1, 1}) * distance, dtype);
+  return cast(constant(slopes, {heads, 1, 1}) * distance, dtype);
 }
 
 }  // namespace gradweave
