@@ -7,6 +7,7 @@
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
 #include <gradweave/graph/located_error.hpp>
+#include <gradweave/ops/custom_vjp.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/reduction.hpp>
@@ -22,6 +23,12 @@ constexpr Index no_padding = -1;
 // Which bag each index is in, from where bags start (and the last one ends).
 Tensor bags_of(const Tensor& indices, const Tensor& starts) {
   return searchsorted(starts, arange(indices.numel()), true) - 1;
+}
+
+// How often each index is among them, with an axis behind.
+Tensor frequency_of(const Tensor& indices, Index count, DType dtype) {
+  const Tensor all = take_vjp(ones(indices.shape(), DType::int64), indices, -1, count);
+  return cast(expand_dims(take(all, indices), -1), dtype);
 }
 
 // The inputs are a weight, indices, and where bags start, with the end of the last one behind; a bag is a
@@ -65,6 +72,7 @@ Index rows_of_bag(std::span<const ArrayView> in) {
 // The sums of rows of bags, each times a number if there is a fourth input.
 struct BagSum {
   Index padding = no_padding;
+  bool scale_grad_by_freq = false;
   static constexpr std::string_view name = "bag_sum";
   static constexpr bool leading_axes = false;
   static constexpr DTypes dtypes = floating;
@@ -91,6 +99,7 @@ struct BagSum {
     if (padding != no_padding) rows = where(expand_dims(indices != padding, -1), rows, 0);
     if (i == 3) return sum(rows * take(in[0], indices), {-1});
     if (in.size() > 3) rows = rows * expand_dims(in[3], -1);
+    if (scale_grad_by_freq) rows = rows / frequency_of(indices, in[0].size(0), rows.dtype());
     return take_vjp(rows, indices, -2, in[0].size(0));
   }
   static std::vector<Sample> samples();
@@ -102,7 +111,7 @@ std::vector<Sample> BagSum::samples() {
       std::vector<Operand> all(in.begin(), in.end());
       const Tensor starts = constant(std::vector<Index>{0, 2, 2, 5});
       all.insert(all.begin() + 2, Operand(starts));
-      return apply_all(BagSum{row}, all);
+      return apply_all(BagSum{row, false}, all);
     };
   };
   const InputSpec weight = uniform(-2, 2, {4, 2}), indices = integers(0, 4, {5});
@@ -158,9 +167,18 @@ Index padding_of(const Operand& indices, const Operand& weight, std::optional<In
 
 }  // namespace
 
-Tensor embedding(const Operand& indices, const Operand& weight, std::optional<Index> padding_idx) {
+Tensor embedding(const Operand& indices, const Operand& weight, std::optional<Index> padding_idx,
+                 bool scale_grad_by_freq) {
   const Index padding = padding_of(indices, weight, padding_idx, "embedding");
   Tensor rows = take(weight, indices);
+  if (scale_grad_by_freq) {
+    const auto scaled =
+        custom_vjp([](const Tensor& x, const Tensor&) { return x + 0; },
+                   [](const Tensor& g, const Tensor&, const Tensor& frequency, const Tensor&) {
+                     return std::array{g / frequency, Tensor()};
+                   });
+    rows = scaled(rows, frequency_of(*indices.tensor(), weight.tensor()->size(0), rows.dtype()));
+  }
   if (padding == no_padding) return rows;
   return where(expand_dims(not_equal(indices, padding), -1), rows, detach(rows));
 }
@@ -171,6 +189,8 @@ Tensor embedding_bag(const Operand& indices, const Operand& weight, const Embedd
   Tensor places = cast(indices, DType::int64), starts = options.offsets, scale = options.per_sample_weights;
   if (!scale.is_empty() && options.mode != BagMode::sum)
     refuse<ValueError>(op, {indices, scale}, "per_sample_weights are for the mode sum");
+  if (options.scale_grad_by_freq && options.mode == BagMode::max)
+    refuse<ValueError>(op, {indices, weight}, "scale_grad_by_freq is for the modes sum and mean");
   if (!scale.is_empty() && scale.shape() != places.shape())
     refuse<ShapeError>(op, {indices, scale}, "expected a weight for each index");
   if (places.rank() == 2) {
@@ -193,7 +213,7 @@ Tensor embedding_bag(const Operand& indices, const Operand& weight, const Embedd
   }
   std::vector<Operand> inputs{weight, Operand(places, at), starts};
   if (!scale.is_empty()) inputs.emplace_back(scale);
-  Tensor sums = apply_all(BagSum{padding}, inputs);
+  Tensor sums = apply_all(BagSum{padding, options.scale_grad_by_freq}, inputs);
   if (options.mode == BagMode::sum) return sums;
   const Index count = starts.numel() - 1;
   Tensor sizes = slice(starts, 0, 1, count + 1) - slice(starts, 0, 0, count);

@@ -103,6 +103,24 @@ TEST_CASE("bags have right gradients in every mode", "[embedding]") {
   }
 }
 
+TEST_CASE("gradients divided by how often a row is named", "[embedding]") {
+  const Tensor weight = weights(), scale = pattern({6, 3}, 3, 5) + 0.5;
+  const Tensor rows = embedding(flat(), weight, {}, true);
+  CHECK(rows.to_vector<double>() == embedding(flat(), weight).to_vector<double>());
+  check_values(gradients(sum(rows * scale), {weight})[0],
+               {-1.5, 1.5, -0.5, -0.5, 2.5, 0.5, 2, 0, 0.5, 0, 0, 0, 0.5, -1.5, 1.5});
+  const Tensor bags =
+      embedding_bag(flat(), weight, {.offsets = constant({0, 2, 2, 5}, i64), .scale_grad_by_freq = true});
+  // (PyTorch 2.13 divides by the counts of other rows.)
+  check_values(gradients(sum(bags * (pattern({4, 3}, 3, 5) + 0.5)), {weight})[0],
+               {-0.125, -0.375, 0.625, 0.5, -0.5 / 3, 2.5 / 3, -0.125, 1.75 / 6, 1.75 / 6, 0, 0, 0, 0.5,
+                -0.5 / 3, 2.5 / 3});
+  CHECK_THROWS_AS(
+      embedding_bag(flat(), weight,
+                    {.offsets = constant({0}, i64), .mode = BagMode::max, .scale_grad_by_freq = true}),
+      ValueError);
+}
+
 TEST_CASE("what a bag cannot be", "[embedding]") {
   const Tensor weight = weights();
   const auto bag = [&](const Tensor& offsets) {
