@@ -1,6 +1,7 @@
 #include <gradweave/nn/losses.hpp>
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <fmt/format.h>
@@ -205,9 +206,6 @@ Tensor margin_ranking_loss(const Operand& a, const Operand& b, const Operand& ta
                            Reduction reduction) {
   return reduced(relu(margin - target * difference("margin_ranking_loss", a, b)), a, reduction);
 }
-Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis, double epsilon) {
-  return vecdot(a, b, axis) / (maximum(norm(a, 2, axis), epsilon) * maximum(norm(b, 2, axis), epsilon));
-}
 Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& target, double margin,
                              Reduction reduction) {
   require_same_shape("cosine_embedding_loss", a, b);
@@ -265,6 +263,15 @@ Tensor multilabel_soft_margin_loss(const Operand& x, const Operand& target, Redu
   const Tensor losses =
       binary_cross_entropy_with_logits(x, target, {.weight = weight, .reduction = Reduction::none});
   return reduced(mean(losses, {-1}), x, reduction);
+}
+
+Tensor ctc_loss(const Operand& log_probabilities, const Operand& targets, const Operand& input_lengths,
+                const Operand& target_lengths, const CtcOptions& options) {
+  Tensor losses = ctc_losses(log_probabilities, targets, input_lengths, target_lengths, options.blank);
+  if (options.zero_infinity) losses = where(losses == std::numeric_limits<double>::infinity(), 0, losses);
+  if (options.reduction == Reduction::mean)
+    losses = losses / cast(maximum(target_lengths, 1), losses.dtype());
+  return reduced(losses, log_probabilities, options.reduction);
 }
 
 }  // namespace gradweave::nn

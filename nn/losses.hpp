@@ -9,6 +9,7 @@
 
 #include <gradweave/graph/operation.hpp>
 #include <gradweave/graph/tensor.hpp>
+#include <gradweave/ops/distances.hpp>
 
 namespace gradweave::nn {
 
@@ -84,8 +85,7 @@ Tensor soft_margin_loss(const Operand& input, const Operand& target, Reduction r
 /// max(0, margin - target (a - b)): which of two is to be ranked higher.
 Tensor margin_ranking_loss(const Operand& a, const Operand& b, const Operand& target, double margin = 0,
                            Reduction reduction = Reduction::mean);
-/// The cosine of the angle between vectors along an axis; lengths count as at least `epsilon`.
-Tensor cosine_similarity(const Operand& a, const Operand& b, Index axis = -1, double epsilon = 1e-8);
+using gradweave::cosine_similarity;
 /// 1 - cosine of pairs with target 1, max(0, cosine - margin) of those with -1.
 Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& target, double margin = 0,
                              Reduction reduction = Reduction::mean);
@@ -117,5 +117,15 @@ Tensor multilabel_margin_loss(const Operand& x, const Operand& labels, Reduction
 /// The mean over classes of binary cross entropies of the logits x.
 Tensor multilabel_soft_margin_loss(const Operand& x, const Operand& target,
                                    Reduction reduction = Reduction::mean, const Tensor& weight = {});
+
+struct CtcOptions {
+  Index blank = 0;
+  bool zero_infinity = false;  ///< where no way exists: 0, not infinity
+  Reduction reduction = Reduction::mean;
+};
+/// `ctc_losses` (ops/ctc.hpp) of `log_probabilities` (time, batch, classes), or (time, classes) of one
+/// sample. The mean is that of losses over target lengths, as in PyTorch. Throws as `ctc_losses`.
+Tensor ctc_loss(const Operand& log_probabilities, const Operand& targets, const Operand& input_lengths,
+                const Operand& target_lengths, const CtcOptions& options = {});
 
 }  // namespace gradweave::nn

@@ -7,25 +7,14 @@
 
 #include <gradweave/graph/algebra.hpp>
 #include <gradweave/graph/define.hpp>
-#include <gradweave/graph/kernels/fused_loop.hpp>
 #include <gradweave/graph/located_error.hpp>
-#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/graph/rewrite.hpp>
+#include <gradweave/ops/kernels/batch.hpp>
 #include <gradweave/ops/kernels/gemm.hpp>
 #include <gradweave/ops/shape.hpp>
 
 namespace gradweave {
 namespace {
-
-// One matrix of a batch, as it lies in memory.
-template <class T>
-struct MatrixAt {
-  Strided<T> at;
-  Index rows, cols;
-
-  bool readable() const { return at.col == 1 || at.row == 1; }
-  MatrixAt transposed() const { return {{at.data, at.col, at.row}, cols, rows}; }
-};
 
 // A matrix that is no batch.
 template <class T>
@@ -35,46 +24,6 @@ MatrixAt<T> matrix_of(const ArrayView& x, bool transposed) {
       {x.as<const T>(), x.row_major() ? cols : x.strides[0], x.row_major() ? 1 : x.strides[1]}, rows, cols};
   return transposed ? matrix.transposed() : matrix;
 }
-
-// Where each matrix of a batch lies, repeating along axes of size 1.
-template <class T>
-class Batch {
- public:
-  Batch(const ArrayView& x, Dims batch, bool transposed) : batch_(batch) {
-    const Shape packed = row_major(x.shape);
-    Dims strides = x.row_major() ? Dims(packed) : x.strides;
-    const std::size_t r = x.shape.size();
-    first_ = {{x.as<const T>(), strides[r - 2], strides[r - 1]}, x.shape[r - 2], x.shape[r - 1]};
-    // The stride along an axis of size 1 is anything.
-    if (first_.rows == 1) first_.at.row = std::max<Index>(first_.cols, 1);
-    if (first_.cols == 1 && first_.at.row != 1) first_.at.col = 1;
-    if (!first_.readable()) {  // such as a broadcast: laid out plainly
-      copy_.resize(static_cast<std::size_t>(x.size()));
-      gather({x.data, x.dtype, x.shape, strides}, 0, x.size(), copy_.data());
-      first_.at = {copy_.data(), first_.cols, 1};
-      strides = packed;
-    }
-    if (transposed) first_ = first_.transposed();
-    const std::size_t lead = batch.size() - (r - 2);
-    for (std::size_t axis = 0; axis + 2 < r; ++axis) {
-      strides_[lead + axis] = x.shape[axis] == 1 ? 0 : strides[axis];
-    }
-  }
-  MatrixAt<T> operator[](Index number) const {
-    MatrixAt<T> matrix = first_;
-    for (std::size_t axis = batch_.size(); axis-- > 0;) {
-      matrix.at.data += number % batch_[axis] * strides_[axis];
-      number /= batch_[axis];
-    }
-    return matrix;
-  }
-
- private:
-  Dims batch_;
-  MatrixAt<T> first_{};
-  std::array<Index, max_rank> strides_{};
-  RecycledVector<T> copy_;
-};
 
 // Of so few numbers that calling anything would take longer than multiplying them.
 template <class T>

@@ -12,10 +12,14 @@
 #include <gradweave/ops/axis_map.hpp>
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
+#include <gradweave/ops/ctc.hpp>
 #include <gradweave/ops/custom_vjp.hpp>
+#include <gradweave/ops/distances.hpp>
 #include <gradweave/ops/distributions.hpp>
+#include <gradweave/ops/dropout.hpp>
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/embedding.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
@@ -25,6 +29,7 @@
 #include <gradweave/ops/optimizer_updates.hpp>
 #include <gradweave/ops/pad.hpp>
 #include <gradweave/ops/pooling.hpp>
+#include <gradweave/ops/positions.hpp>
 #include <gradweave/ops/products.hpp>
 #include <gradweave/ops/random.hpp>
 #include <gradweave/ops/rearrange.hpp>

@@ -1,6 +1,8 @@
 #include <gradweave/ops/optimizer_updates.hpp>
 
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/rewrite.hpp>
+#include <gradweave/ops/index.hpp>
 
 namespace gradweave {
 namespace {
@@ -11,12 +13,16 @@ typename A::Scalar as_scalar(const A&, double value) {
   return static_cast<typename A::Scalar>(value);
 }
 
+// For those that leave alone what has gradient 0.
+constexpr Rewrite update_of_rows{"update of rows", Rewrite::of_op, updated_rows};
+
 struct SgdUpdate {
   static constexpr std::string_view name = "sgd_update";
   static constexpr bool stops_gradient = true;
   static constexpr std::size_t scaled = 1;
   static constexpr std::size_t scalar_inputs = 1;
   static auto forward(const auto& p, const auto& g, const auto& rate) noexcept { return p - rate * g; }
+  static constexpr std::array rewrites{update_of_rows};
   static Samples samples() { return {{uniform(-2, 2), uniform(-2, 2), uniform(0, 1, {})}}; }
 };
 
@@ -81,6 +87,32 @@ struct MeanSquareUpdate {
   static Samples samples() { return {{uniform(0, 2), uniform(-2, 2), uniform(0, 1, {})}}; }
 };
 
+struct SquareSumUpdate {
+  static constexpr std::string_view name = "square_sum_update";
+  static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scaled = 1;
+  static auto forward(const auto& sum, const auto& g) noexcept { return sum + g * g; }
+  static constexpr std::array rewrites{update_of_rows};
+  static Samples samples() { return {{uniform(0, 2), uniform(-2, 2)}}; }
+};
+
+struct AdagradUpdate {
+  double epsilon;
+  static constexpr std::string_view name = "adagrad_update";
+  static constexpr bool stops_gradient = true;
+  static constexpr std::size_t scalar_inputs = 1;
+  auto forward(const auto& p, const auto& g, const auto& square_sum, const auto& rate) const noexcept {
+    return p - rate * (g / (square_sum.sqrt() + as_scalar(p, epsilon)));
+  }
+  static Term of_rows(const Term& y) {  // 0 / 0 is not left alone
+    return y.as<AdagradUpdate>()->epsilon > 0 ? updated_rows(y) : Term();
+  }
+  static constexpr std::array rewrites{Rewrite{update_of_rows.name, Rewrite::of_op, of_rows}};
+  static SamplesOf<AdagradUpdate> samples() {
+    return {{{1e-10}, {uniform(-2, 2), uniform(-2, 2), uniform(0.1, 2), uniform(0, 1, {})}}};
+  }
+};
+
 struct DecayedGradient {
   double weight_decay;
   static constexpr std::string_view name = "decayed_gradient";
@@ -112,14 +144,20 @@ Tensor mean_update(const Tensor& mean, const Tensor& g, const Tensor& share) {
 Tensor mean_square_update(const Tensor& mean, const Tensor& g, const Tensor& share) {
   return apply(MeanSquareUpdate{}, {mean, g, share});
 }
+Tensor square_sum_update(const Tensor& sum, const Tensor& g) { return apply(SquareSumUpdate{}, {sum, g}); }
+Tensor adagrad_update(const Tensor& p, const Tensor& g, const Tensor& square_sum, const Tensor& rate,
+                      double epsilon) {
+  return apply(AdagradUpdate{epsilon}, {p, g, square_sum, rate});
+}
 Tensor decayed_gradient(const Tensor& g, const Tensor& p, double weight_decay) {
   return apply(DecayedGradient{weight_decay}, {g, p});
 }
 
 std::vector<const Operation*> update_operations() {
-  return {&operation_of<SgdUpdate>(),      &operation_of<NesterovUpdate>(), &operation_of<AdamUpdate>(),
-          &operation_of<VelocityUpdate>(), &operation_of<MeanUpdate>(),     &operation_of<MeanSquareUpdate>(),
-          &operation_of<DecayedGradient>()};
+  return {
+      &operation_of<SgdUpdate>(),       &operation_of<NesterovUpdate>(), &operation_of<AdamUpdate>(),
+      &operation_of<VelocityUpdate>(),  &operation_of<MeanUpdate>(),     &operation_of<MeanSquareUpdate>(),
+      &operation_of<SquareSumUpdate>(), &operation_of<AdagradUpdate>(),  &operation_of<DecayedGradient>()};
 }
 
 }  // namespace gradweave

@@ -22,6 +22,11 @@ Tensor velocity_update(const Tensor& velocity, const Tensor& g, double momentum)
 Tensor mean_update(const Tensor& mean, const Tensor& g, const Tensor& share);
 /// mean + share (g^2 - mean)
 Tensor mean_square_update(const Tensor& mean, const Tensor& g, const Tensor& share);
+/// sum + g^2
+Tensor square_sum_update(const Tensor& sum, const Tensor& g);
+/// p - rate g / (sqrt(square_sum) + epsilon)
+Tensor adagrad_update(const Tensor& p, const Tensor& g, const Tensor& square_sum, const Tensor& rate,
+                      double epsilon);
 /// g + weight_decay p: the gradient of the loss plus weight_decay/2 |p|^2.
 Tensor decayed_gradient(const Tensor& g, const Tensor& p, double weight_decay);
 

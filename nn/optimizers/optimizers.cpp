@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <gradweave/graph/evaluate.hpp>
+#include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/index.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
 
 namespace gradweave::nn {
@@ -116,5 +119,83 @@ std::vector<ParameterGroup<AdamOptions>> as_adam(const std::vector<ParameterGrou
 AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
     : AdamW(std::vector<ParameterGroup<AdamWOptions>>{{std::move(parameters), options}}) {}
 AdamW::AdamW(const std::vector<ParameterGroup<AdamWOptions>>& groups) : Adam(as_adam(groups), true) {}
+
+Adagrad::Adagrad(std::vector<Parameter> parameters, const AdagradOptions& options)
+    : Adagrad(std::vector<ParameterGroup<AdagradOptions>>{{std::move(parameters), options}}) {}
+
+Adagrad::Adagrad(const std::vector<ParameterGroup<AdagradOptions>>& groups)
+    : Optimizer(detail::groups_of<Group>(groups)),
+      options_(detail::options_of(groups)),
+      decays_(groups.size()),
+      square_sums_(zeros_like_parameters()) {
+  for (const AdagradOptions& options : options_) {
+    require_not_negative("Adagrad", "learning_rate_decay", options.learning_rate_decay);
+    require_not_negative("Adagrad", "initial_accumulator_value", options.initial_accumulator_value);
+    require_not_negative("Adagrad", "epsilon", options.epsilon);
+    require_not_negative("Adagrad", "weight_decay", options.weight_decay);
+  }
+  for (std::size_t i = 0; i < square_sums_.size(); ++i) {
+    const double first = options_[group_of(i)].initial_accumulator_value;
+    if (first != 0) eval(square_sums_[i] = square_sums_[i] + first);
+  }
+}
+
+void Adagrad::begin(Index step) {
+  for (std::size_t g = 0; g < options_.size(); ++g)
+    decays_[g].set(1 / (1 + static_cast<double>(step - 1) * options_[g].learning_rate_decay));
+}
+
+Tensor Adagrad::update(std::size_t i, const Tensor& value, const Tensor& gradient) {
+  const AdagradOptions& options = options_[group_of(i)];
+  const DType dtype = value.dtype();
+  const Tensor g =
+      options.weight_decay == 0 ? gradient : decayed_gradient(gradient, value, options.weight_decay);
+  const Tensor square_sum = advance(square_sums_[i], square_sum_update(square_sums_[i], g));
+  const Tensor decayed =
+      options.learning_rate_decay == 0 ? rate(dtype) : rate(dtype) * decays_[group_of(i)].as(dtype);
+  return adagrad_update(value, g, square_sum, decayed, options.epsilon);
+}
+
+SparseAdam::SparseAdam(std::vector<Parameter> parameters, const SparseAdamOptions& options)
+    : SparseAdam(std::vector<ParameterGroup<SparseAdamOptions>>{{std::move(parameters), options}}) {}
+
+SparseAdam::SparseAdam(const std::vector<ParameterGroup<SparseAdamOptions>>& groups)
+    : Optimizer(detail::groups_of<Group>(groups)),
+      options_(detail::options_of(groups)),
+      numbers_(groups.size()),
+      means_(zeros_like_parameters()),
+      mean_squares_(zeros_like_parameters()) {
+  for (std::size_t g = 0; g < options_.size(); ++g) {
+    require_fraction("SparseAdam", "beta1", options_[g].beta1);
+    require_fraction("SparseAdam", "beta2", options_[g].beta2);
+    require_not_negative("SparseAdam", "epsilon", options_[g].epsilon);
+    numbers_[g].mean.set(1 - options_[g].beta1);
+    numbers_[g].mean_square.set(1 - options_[g].beta2);
+  }
+}
+
+void SparseAdam::begin(Index step) {
+  const auto t = static_cast<double>(step);
+  for (std::size_t g = 0; g < options_.size(); ++g) {
+    const double of_mean = 1 - std::pow(options_[g].beta1, t), of_square = 1 - std::pow(options_[g].beta2, t);
+    numbers_[g].correction.set(std::sqrt(of_square) / of_mean);
+  }
+}
+
+Tensor SparseAdam::update(std::size_t i, const Tensor& value, const Tensor& gradient) {
+  const Numbers& numbers = numbers_[group_of(i)];
+  const DType dtype = value.dtype();
+  const std::optional<GradientRows> g = gradient_rows(gradient);
+  if (!g) throw GraphError("SparseAdam: a gradient that is not that of an embedding");
+  const Tensor mean = mean_update(take_rows(means_[i], g->indices), g->rows, numbers.mean.as(dtype));
+  const Tensor mean_square =
+      mean_square_update(take_rows(mean_squares_[i], g->indices), g->rows, numbers.mean_square.as(dtype));
+  advance(means_[i], put_rows(means_[i], mean, g->indices));
+  advance(mean_squares_[i], put_rows(mean_squares_[i], mean_square, g->indices));
+  const Tensor rows =
+      adam_update(take_rows(value, g->indices), mean, mean_square, rate(dtype) * numbers.correction.as(dtype),
+                  options_[group_of(i)].epsilon, 0);
+  return put_rows(value, rows, g->indices);
+}
 
 }  // namespace gradweave::nn
