@@ -12,12 +12,14 @@
 #include <gradweave/ops/control.hpp>
 #include <gradweave/ops/convolution.hpp>
 #include <gradweave/ops/custom_vjp.hpp>
+#include <gradweave/ops/decompositions.hpp>
 #include <gradweave/ops/distributions.hpp>
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
+#include <gradweave/ops/linalg.hpp>
 #include <gradweave/ops/matmul.hpp>
 #include <gradweave/ops/normalization.hpp>
 #include <gradweave/ops/optimizer_updates.hpp>
