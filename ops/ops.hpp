@@ -16,6 +16,7 @@
 #include <gradweave/ops/distributions.hpp>
 #include <gradweave/ops/einsum.hpp>
 #include <gradweave/ops/elementwise.hpp>
+#include <gradweave/ops/fft.hpp>
 #include <gradweave/ops/index.hpp>
 #include <gradweave/ops/indexing.hpp>
 #include <gradweave/ops/integer.hpp>
