@@ -3,12 +3,6 @@
 #include <gradweave/ops/kernels/decompositions.hpp>
 
 namespace gradweave::dense {
-namespace {
-
-template <class T>
-using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-}  // namespace
 
 template <class T>
 bool cholesky(Index n, const T* a, T* l) {

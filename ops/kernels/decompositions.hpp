@@ -1,9 +1,15 @@
 // Decompositions of one matrix of float or double, row-major and dense, after Eigen's. Each source behind
 // this header instantiates one of them, once: they take long to compile.
 #pragma once
+#include <Eigen/Core>
+
 #include <gradweave/graph/types/dtype.hpp>
 
 namespace gradweave::dense {
+
+/// A matrix as it lies in memory here.
+template <class T>
+using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// A = L L' of an n x n matrix whose lower triangle is read; L has zeros above its diagonal. False unless A
 /// is positive definite.

@@ -9,9 +9,6 @@ namespace gradweave::dense {
 namespace {
 
 template <class T>
-using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-template <class T>
 Eigen::PartialPivLU<Rows<T>> eliminated(Index n, const T* a) {
   return Eigen::PartialPivLU<Rows<T>>(Eigen::Map<const Rows<T>>(a, n, n));
 }

@@ -114,7 +114,7 @@ Number<V> load(Parts<T> x, Index at) {
   return {Eigen::internal::ploadu<V>(x.re + at), Eigen::internal::ploadu<V>(x.im + at)};
 }
 template <class V, class T>
-Number<V> same(Parts<T> x, Index at) {  // one number for all
+Number<V> everywhere(Parts<T> x, Index at) {  // one number for all
   return {Eigen::internal::pset1<V>(x.re[at]), Eigen::internal::pset1<V>(x.im[at])};
 }
 template <class V, class T>
@@ -135,7 +135,7 @@ struct Butterfly {
     for_packets<T>(count, [&]<class V>(Index q) {
       const auto a = load<V>(x, q), b = load<V>(x, q + in);
       store(y, q, a + b);
-      store(y, q + out, (a - b) * same<V>(root, power));
+      store(y, q + out, (a - b) * everywhere<V>(root, power));
     });
   }
   void three(Parts<const T> x, Parts<T> y) const {
@@ -145,8 +145,8 @@ struct Butterfly {
       const auto turned =  // by sqrt(3) / 2
           (b - c).times(Eigen::internal::pset1<V>(static_cast<T>(0.86602540378443864676))).times_minus_i();
       store(y, q, a + sum);
-      store(y, q + out, (mean + turned) * same<V>(root, power));
-      store(y, q + 2 * out, (mean - turned) * same<V>(root, 2 * power));
+      store(y, q + out, (mean + turned) * everywhere<V>(root, power));
+      store(y, q + 2 * out, (mean - turned) * everywhere<V>(root, 2 * power));
     });
   }
   void four(Parts<const T> x, Parts<T> y) const {
@@ -155,9 +155,9 @@ struct Butterfly {
                  d = load<V>(x, q + 3 * in);
       const auto even = a + c, odd = b + d, difference = a - c, turned = (b - d).times_minus_i();
       store(y, q, even + odd);
-      store(y, q + out, (difference + turned) * same<V>(root, power));
-      store(y, q + 2 * out, (even - odd) * same<V>(root, 2 * power));
-      store(y, q + 3 * out, (difference - turned) * same<V>(root, 3 * power));
+      store(y, q + out, (difference + turned) * everywhere<V>(root, power));
+      store(y, q + 2 * out, (even - odd) * everywhere<V>(root, 2 * power));
+      store(y, q + 3 * out, (difference - turned) * everywhere<V>(root, 3 * power));
     });
   }
   // By its definition; root number k n / radix is number k of the small transform.
@@ -166,8 +166,8 @@ struct Butterfly {
       for (Index k = 0; k < radix; ++k) {
         auto sum = load<V>(x, q);
         for (Index j = 1; j < radix; ++j)
-          sum = sum + load<V>(x, q + j * in) * same<V>(root, j * k % radix * (n / radix));
-        store(y, q + k * out, k == 0 ? sum : sum * same<V>(root, k * power));
+          sum = sum + load<V>(x, q + j * in) * everywhere<V>(root, j * k % radix * (n / radix));
+        store(y, q + k * out, k == 0 ? sum : sum * everywhere<V>(root, k * power));
       }
     });
   }

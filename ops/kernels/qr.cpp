@@ -5,12 +5,6 @@
 #include <gradweave/ops/kernels/decompositions.hpp>
 
 namespace gradweave::dense {
-namespace {
-
-template <class T>
-using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-}  // namespace
 
 template <class T>
 void qr(Index m, Index n, const T* a, T* q, T* r) {

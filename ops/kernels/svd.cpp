@@ -18,8 +18,6 @@ namespace {
 
 template <class T>
 using Columns = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
-template <class T>
-using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // (c s; -s c) (f; g) = (r; 0).
 template <class T>
