@@ -64,10 +64,4 @@ Initializer uniform(double low, double high) {
   };
 }
 
-Generator& default_generator() {
-  thread_local Generator generator;
-  return generator;
-}
-void manual_seed(std::uint64_t seed) { default_generator() = Generator(seed); }
-
 }  // namespace gradweave::nn

@@ -34,10 +34,9 @@ Initializer normal(double mean, double std);
 /// Uniform in [low, high).
 Initializer uniform(double low, double high);
 
-/// What layers draw from unless they are given a generator or a seed: one for each thread. It starts with
-/// seed 0, so that a program repeats itself.
-Generator& default_generator();
-/// Starts this thread's default generator anew.
-void manual_seed(std::uint64_t seed);
+/// What layers draw from unless they are given a generator or a seed: the thread's own.
+using gradweave::default_generator;
+/// Starts it anew, as `seed` does.
+inline void manual_seed(std::uint64_t seed) { gradweave::seed(seed); }
 
 }  // namespace gradweave::nn

@@ -12,7 +12,8 @@ std::vector<const Operation*> all_operations() {
                              pooling_operations(),     normalization_operations(), softmax_operations(),
                              scalar_math_operations(), special_operations(),       scan_operations(),
                              scatter_operations(),     sort_operations(),          control_operations(),
-                             custom_vjp_operations(),  update_operations()}) {
+                             custom_vjp_operations(),  linalg_operations(),        decomposition_operations(),
+                             fft_operations(),         distribution_operations(),  update_operations()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -1,44 +1,22 @@
 #include <gradweave/ops/random.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 
 #include <fmt/format.h>
 
 #include <gradweave/graph/capture.hpp>
 #include <gradweave/graph/define.hpp>
+#include <gradweave/graph/kernels/parallel.hpp>
 #include <gradweave/graph/located_error.hpp>
 #include <gradweave/graph/node.hpp>
+#include <gradweave/ops/draw.hpp>
 #include <gradweave/ops/kernels/philox.hpp>
 
 namespace gradweave {
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
-  constexpr std::uint64_t multiplier[] = {0xD2511F53U, 0xCD9E8D57U};
-  constexpr std::uint32_t weyl[] = {0x9E3779B9U, 0xBB67AE85U};
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = multiplier[0] * counter[0], b = multiplier[1] * counter[2];
-    counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
-               static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
-    key[0] += weyl[0];
-    key[1] += weyl[1];
-  }
-  return counter;
-}
-
 namespace {
-
-// Two 64-bit words at a position of the stream.
-std::array<std::uint64_t, 2> words_at(std::uint64_t seed, std::uint64_t position) {
-  const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
-  const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
-  const auto r = philox({low(position), high(position), 0, 0}, {low(seed), high(seed)});
-  return {r[0] | std::uint64_t{r[1]} << 32, r[2] | std::uint64_t{r[3]} << 32};
-}
-
-// In [0, 1), in steps of 2^-53.
-double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-53; }
 
 // Where the numbers of a node begin is an input, (seed, offset): it is data, which changes from step to step
 // while the structure of the graph stays.
@@ -48,6 +26,9 @@ std::uint64_t seed_of(const ArrayView& state) {
 std::uint64_t offset_of(const ArrayView& state) {
   return static_cast<std::uint64_t>(state.as<const Index>()[1]);
 }
+
+// Elements that a thread draws at once.
+constexpr Index random_grain = draw_grain * 256;
 
 // How far apart two halves lie, at most, for numbers of about 1.
 float half_step(DType dtype) { return dtype == DType::float16 ? 0x1p-10F : 0x1p-7F; }
@@ -66,14 +47,15 @@ struct RandomUniform {
   void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(y.dtype, [&]<class T>() {
-      const T top = static_cast<T>(high);
-      const T below_high = dtype == y.dtype ? std::nextafter(top, static_cast<T>(low))
-                                            : top - std::abs(top) * half_step(dtype);
-      for (Index i = 0; i < y.size(); ++i) {
-        const double u = unit(words_at(seed, offset + static_cast<std::uint64_t>(i))[0]);
-        y.as<T>()[i] =
-            std::min(static_cast<T>(low + (high - low) * u), below_high);  // rounding may not reach `high`
-      }
+      const auto bottom = static_cast<T>(low), top = static_cast<T>(high);
+      const T below_high =
+          dtype == y.dtype ? std::nextafter(top, bottom) : top - std::abs(top) * half_step(dtype);
+      parallel_for(y.size(), random_grain, [&](Index first, Index last) {
+        const std::span<T> part = y.span<T>().subspan(first, last - first);
+        draw_uniform(seed, offset, first, last - first, part.data());
+        // The distance may be too large for T, and rounding may not reach `high`.
+        for (T& u : part) u = std::clamp((1 - u) * bottom + u * top, bottom, below_high);
+      });
     });
   }
   static SamplesOf<RandomUniform> samples() {
@@ -95,11 +77,12 @@ struct RandomNormal {
   void forward(const ArrayView& y, const ArrayView& state) const {
     const std::uint64_t seed = seed_of(state), offset = offset_of(state);
     dispatch<floating>(y.dtype, [&]<class T>() {
-      for (Index i = 0; i < y.size(); ++i) {
-        const auto words = words_at(seed, offset + static_cast<std::uint64_t>(i));
-        const double radius = std::sqrt(-2 * std::log(1 - unit(words[0])));  // 1 - u is never 0
-        y.as<T>()[i] = static_cast<T>(mean + std * radius * std::cos(2 * std::numbers::pi * unit(words[1])));
-      }
+      const auto center = static_cast<T>(mean), scale = static_cast<T>(std);
+      parallel_for(y.size(), random_grain, [&](Index first, Index last) {
+        const std::span<T> part = y.span<T>().subspan(first, last - first);
+        draw_normal(seed, offset, first, last - first, part.data());
+        for (T& x : part) x = center + scale * x;
+      });
     });
   }
   static SamplesOf<RandomNormal> samples() {
@@ -112,32 +95,51 @@ void require_floating(std::string_view op, DType dtype, std::source_location whe
     throw DTypeError(at_line(fmt::format("{}: dtype {} is not floating", op, name_of(dtype)), where));
 }
 
-// What `op` draws. In a compiled function, each further run draws on from where the generator is then. The
-// numbers are taken last: those of a draw that fails are not lost.
+// Of the numbers that `generator` gives next.
 template <class Op>
 Tensor draw(const Op& op, Generator& generator, std::source_location where) {
-  const auto count = static_cast<std::uint64_t>(numel(op.shape));
-  const auto as_index = [](std::uint64_t word) { return static_cast<Index>(word); };
-  const Tensor state = constant(std::vector<Index>{as_index(generator.seed()), 0});
-  Tensor result = apply(op, {Operand(state, where)});
-  const auto take = [&generator, count, state, as_index] {
-    reinterpret_cast<Index*>(state.node()->data)[1] = as_index(generator.advance(count));
-  };
-  if (Capture* capture = Capture::current())
-    capture->before_next_runs(
-        take, [&generator, count] { generator.advance(0 - count); }, state);
-  take();
+  const Draw numbers(generator, op.shape);
+  Tensor result = apply(op, {Operand(numbers.state(), where)});
+  numbers.take();
   return result;
 }
 
 }  // namespace
+
+Draw::Draw(Generator& generator, const Shape& shape)
+    : generator_(&generator == &default_generator() ? nullptr : &generator),
+      // A draw begins where no counter of the one before is used again.
+      count_(static_cast<std::uint64_t>((numel(shape) + draw_grain - 1) / draw_grain * draw_grain)),
+      state_(constant(std::vector<Index>{0, 0})) {}
+void Draw::take() const {
+  // The thread's own generator is that of the thread which runs.
+  const auto next = [generator = generator_]() -> Generator& {
+    return generator != nullptr ? *generator : default_generator();
+  };
+  const auto write = [next, count = count_, state = state_] {
+    auto* words = reinterpret_cast<Index*>(state.node()->data);
+    words[0] = static_cast<Index>(next().seed());
+    words[1] = static_cast<Index>(next().advance(count));
+  };
+  if (Capture* capture = Capture::current())
+    capture->before_next_runs(
+        write, [next, count = count_] { next().advance(0 - count); }, state_);
+  write();
+}
+
+Generator& default_generator() {
+  thread_local Generator generator;
+  return generator;
+}
+void seed(std::uint64_t seed) { default_generator() = Generator(seed); }
 
 std::uint64_t Generator::below(std::uint64_t bound) {
   if (bound == 0) throw ValueError("Generator::below: the bound is 0");
   // Words past the last whole multiple of the bound would favour small numbers.
   const std::uint64_t tail = (0 - bound) % bound;
   for (;;) {
-    const std::uint64_t word = words_at(seed_, advance(1))[0];
+    const auto words = words_at(seed_, advance(1));
+    const std::uint64_t word = words[0] | std::uint64_t{words[1]} << 32;
     if (word >= tail) return word % bound;
   }
 }
@@ -160,6 +162,13 @@ Tensor random_normal(const Shape& shape, Generator& generator, double mean, doub
         fmt::format("random_normal: mean {} and std {} must be finite, std not negative", mean, std), where));
   }
   return draw(RandomNormal{mean, std, shape, dtype}, generator, where);
+}
+
+Tensor random_uniform(const Shape& shape, double low, double high, DType dtype, std::source_location where) {
+  return random_uniform(shape, default_generator(), low, high, dtype, where);
+}
+Tensor random_normal(const Shape& shape, double mean, double std, DType dtype, std::source_location where) {
+  return random_normal(shape, default_generator(), mean, std, dtype, where);
 }
 
 std::vector<const Operation*> random_operations() {

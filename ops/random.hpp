@@ -25,6 +25,13 @@ class Generator {
     offset_ += count;
     return first;
   }
+  /// All that it is, for a checkpoint.
+  struct State {
+    std::uint64_t seed = 0, offset = 0;
+    friend bool operator==(const State&, const State&) = default;
+  };
+  State state() const { return {seed_, offset_}; }
+  void set_state(const State& state) { seed_ = state.seed, offset_ = state.offset; }
   /// One number in [0, bound), for shuffling and the like. `bound` must not be 0.
   std::uint64_t below(std::uint64_t bound);
 
@@ -33,15 +40,26 @@ class Generator {
   std::uint64_t offset_ = 0;
 };
 
-/// Uniform in [low, high). Throws ValueError unless low < high, both finite and a finite distance apart;
-/// DTypeError unless the dtype is floating.
+/// What functions draw from that are given no generator: one for each thread. It starts with seed 0, so that
+/// a program repeats itself. What a compiled function draws from it comes from that of the thread which runs
+/// it.
+Generator& default_generator();
+/// Starts this thread's default generator anew.
+void seed(std::uint64_t seed);
+
+/// Uniform in [low, high), in steps of 2^-24 times their distance, or 2^-53 in float64. Throws ValueError
+/// unless low < high, both finite and a finite distance apart; DTypeError unless the dtype is floating.
 Tensor random_uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
                       DType dtype = default_dtype(),
                       std::source_location where = std::source_location::current());
-/// Normal (Box and Muller's transform, 1958). Throws ValueError unless both are finite and std >= 0;
-/// DTypeError unless the dtype is floating.
+Tensor random_uniform(const Shape& shape, double low = 0, double high = 1, DType dtype = default_dtype(),
+                      std::source_location where = std::source_location::current());
+/// Normal (Box and Muller's transform, 1958), up to 6.7 standard deviations, or 8.7 in float64. Throws
+/// ValueError unless both are finite and std >= 0; DTypeError unless the dtype is floating.
 Tensor random_normal(const Shape& shape, Generator& generator, double mean = 0, double std = 1,
                      DType dtype = default_dtype(),
+                     std::source_location where = std::source_location::current());
+Tensor random_normal(const Shape& shape, double mean = 0, double std = 1, DType dtype = default_dtype(),
                      std::source_location where = std::source_location::current());
 
 std::vector<const Operation*> random_operations();
