@@ -95,5 +95,7 @@ std::vector<Entry> elementwise_entries();
 std::vector<Entry> reduction_entries();
 std::vector<Entry> movement_entries();
 std::vector<Entry> network_entries();
+std::vector<Entry> window_entries();
+std::vector<Entry> linalg_entries();
 
 }  // namespace gradweave::pytorch

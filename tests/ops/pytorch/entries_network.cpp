@@ -103,6 +103,92 @@ std::vector<Entry> network_entries() {
        [](C c) -> Results {
          return nn::multilabel_soft_margin_loss(c[0], c[1], reduction(c), c.tensor(99, "weight"));
        }},
+      {"nn.functional.ctc_loss",
+       [](C c) -> Results {
+         const auto lengths = [&](std::size_t place, std::string_view name) {
+           return c.is_tensor(place, name) ? c.tensor(place, name) : constant(c.integers(place, name));
+         };
+         return nn::ctc_loss(c[0], c[1], lengths(2, "input_lengths"), lengths(3, "target_lengths"),
+                             {.blank = c.integer(4, "blank", 0),
+                              .zero_infinity = c.flag(6, "zero_infinity"),
+                              .reduction = reduction(c)});
+       }},
+      {"nn.functional.layer_norm",
+       [](C c) -> Results {
+         return layer_norm(c[0], c.integers(1),
+                           {.weight = c.tensor(2, "weight"),
+                            .bias = c.tensor(3, "bias"),
+                            .epsilon = c.number(4, "eps", 1e-5)});
+       }},
+      {"nn.functional.rms_norm",
+       [](C c) -> Results {
+         return rms_norm(c[0], c.integers(1),
+                         {.weight = c.tensor(2, "weight"),
+                          .epsilon = c.number(3, "eps", std::numeric_limits<double>::epsilon())});
+       }},
+      {"nn.functional.group_norm",
+       [](C c) -> Results {
+         return group_norm(c[0], c.integer(1),
+                           {.weight = c.tensor(2, "weight"),
+                            .bias = c.tensor(3, "bias"),
+                            .epsilon = c.number(4, "eps", 1e-5)});
+       }},
+      {"nn.functional.batch_norm",
+       [](C c) -> Results {
+         return batch_norm(c[0], {.running_mean = c.tensor(1, "running_mean"),
+                                  .running_var = c.tensor(2, "running_var"),
+                                  .weight = c.tensor(3, "weight"),
+                                  .bias = c.tensor(4, "bias"),
+                                  .training = c.flag(5, "training"),
+                                  .momentum = c.number(6, "momentum", 0.1),
+                                  .epsilon = c.number(7, "eps", 1e-5)})
+             .output;
+       }},
+      {"nn.functional.local_response_norm",
+       [](C c) -> Results {
+         return local_response_norm(c[0], c.integer(1, "size"), c.number(2, "alpha", 1e-4),
+                                    c.number(3, "beta", 0.75), c.number(4, "k", 1));
+       }},
+      {"nn.functional.normalize",
+       [](C c) -> Results {
+         return normalize(c[0], c.number(1, "p", 2), c.integer(2, "dim", 1), c.number(3, "eps", 1e-12));
+       }},
+      {"nn.functional.cosine_similarity",
+       [](C c) -> Results {
+         return cosine_similarity(c[0], c[1], c.integer(2, "dim", 1), c.number(3, "eps", 1e-8));
+       }},
+      {"nn.functional.pairwise_distance",
+       [](C c) -> Results {
+         return pairwise_distance(c[0], c[1], c.number(2, "p", 2), c.number(3, "eps", 1e-6),
+                                  c.flag(4, "keepdim"));
+       }},
+      {"cdist", [](C c) -> Results { return cdist(c[0], c[1], c.number(2, "p", 2)); }},
+      {"nn.functional.pdist", [](C c) -> Results { return pdist(c[0], c.number(1, "p", 2)); }},
+      {"nn.functional.embedding",
+       [](C c) -> Results {
+         if (c.has(2, "padding_idx")) return embedding(c[1], c[0], c.integer(2, "padding_idx"));
+         return embedding(c[1], c[0]);
+       }},
+      {"nn.functional.embedding_bag",
+       [](C c) -> Results {
+         const auto mode = c.text(99, "mode", "mean");
+         EmbeddingBagOptions options{.offsets = c.tensor(2, "offsets"),
+                                     .mode = mode == "sum"   ? BagMode::sum
+                                             : mode == "max" ? BagMode::max
+                                                             : BagMode::mean,
+                                     .per_sample_weights = c.tensor(99, "per_sample_weights"),
+                                     .include_last_offset = c.flag(99, "include_last_offset")};
+         if (c.has(99, "padding_idx")) options.padding_idx = c.integer(99, "padding_idx");
+         return embedding_bag(c[1], c[0], options);
+       }},
+      {"nn.functional.scaled_dot_product_attention",
+       [](C c) -> Results {
+         AttentionOptions options{.mask = c.tensor(3, "attn_mask"),
+                                  .causal = c.flag(5, "is_causal"),
+                                  .grouped_heads = c.flag(99, "enable_gqa")};
+         options.scale = c.some_number(99, "scale");
+         return scaled_dot_product_attention(c[0], c[1], c[2], options);
+       }},
       {"nn.functional.linear",
        [](C c) -> Results {
          return c.has(2, "bias") ? linear(c[0], c[1]) + c.operand(2, "bias") : linear(c[0], c[1]);

@@ -128,7 +128,7 @@ def summary(t):
 
 def flat(out):
     if isinstance(out, torch.Tensor):
-        return [out]
+        return [torch.view_as_real(out.resolve_conj()) if out.is_complex() else out]
     if isinstance(out, (list, tuple)):
         return [t for o in out for t in flat(o)]
     if isinstance(out, (bool, int, float)):

@@ -169,8 +169,8 @@ std::string replay(const Entry& entry, const Json& sample) {
 TEST_CASE("values, first and second derivatives are PyTorch's") {
   const WithDefaultDType doubles(DType::float32);
   std::map<std::string, Entry, std::less<>> entries;
-  for (const auto& family :
-       {elementwise_entries(), reduction_entries(), movement_entries(), network_entries()}) {
+  for (const auto& family : {elementwise_entries(), reduction_entries(), movement_entries(),
+                             network_entries(), window_entries(), linalg_entries()}) {
     for (const Entry& entry : family) REQUIRE(entries.emplace(entry.name, entry).second);
   }
   const char* only = std::getenv("GRADWEAVE_OP_DB");  // one entry, with all that differs
