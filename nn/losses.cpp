@@ -147,7 +147,7 @@ Tensor cross_entropy(const Operand& logits, const Operand& target, const CrossEn
   }
   const auto of_label = [&](const Operand& labels) {
     const Tensor chosen = at_label(logits, labels);
-    return logsumexp(logits, {-1}) - chosen;
+    return squeeze(logsumexp_about(logits, expand_dims(Operand(chosen, logits.where()), -1)), -1);
   };
   const auto of_all = [&] {
     const Tensor all = -log_softmax(logits);

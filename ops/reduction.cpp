@@ -136,6 +136,43 @@ struct LogSumExp {
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
 
+// log(sum(exp(x - center))): what is left of a large logarithm when one as large is taken from it.
+struct LogSumExpAbout {
+  static constexpr std::string_view name = "logsumexp_about";
+  static constexpr bool throws = false;
+  static constexpr DTypes dtypes = floating;
+  static Spec infer(const Spec& x, const Spec& center) {
+    const Spec y = LogSumExp::infer(x);
+    if (center.shape != y.shape) throw ShapeError("expected one center for each row");
+    return y;
+  }
+  static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x, const ArrayView& center) {
+    const Index count = x.shape.back();
+    dispatch<floating>(y.dtype, [&]<class T>() {
+      for (Index row = 0; row < rows.count; ++row) {
+        const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
+        const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
+                                     : values.template maxCoeff<Eigen::PropagateNaN>();
+        const T apart = largest == center.as<T>()[rows.first + row]
+                            ? T(0)  // also of two infinities
+                            : largest - center.as<T>()[rows.first + row];
+        rows.as<T>()[row] =
+            std::isinf(largest) ? apart : apart + std::log(sum_of<T>(exp_of(values - largest)));
+      }
+    });
+  }
+  static Index row_cost(const ArrayView& y, const ArrayView& x, const ArrayView&) {
+    return LogSumExp::row_cost(y, x);
+  }
+  static Tensor vjp(std::size_t i, const Tensor& g, const Tensor& x, const Tensor& center, const Tensor& y) {
+    return i == 0 ? g * exp(x - center - y) : -g;
+  }
+  static Samples samples() {
+    return {{uniform(-2, 2), uniform(-2, 2, {2, 1})},
+            {uniform(-30, 30, {2, 2, 4}), uniform(-5, 5, {2, 2, 1})}};
+  }
+};
+
 // What `argmax` and `argmin` have in common.
 template <template <class> class Monoid>
 struct ArgExtremum {
@@ -348,6 +385,8 @@ Tensor logsumexp(const Operand& x, const Axes& axes, bool keepdims) {
   return reshape(apply<LogSumExp>(Operand(rows, x.where())), Dims(r.result));
 }
 
+Tensor logsumexp_about(const Operand& x, const Operand& center) { return apply<LogSumExpAbout>(x, center); }
+
 Tensor prod(const Operand& x, const Axes& axes, bool keepdims) {
   const Reduction r = resolve("prod", x, axes, keepdims);
   const Tensor rows = r.axes == AxisSet{0b1} ? *x.tensor() : rows_of(x, r);
@@ -366,8 +405,10 @@ Tensor argmin(const Operand& x, Index axis, bool keepdims) {
 }
 
 std::vector<const Operation*> reduction_operations() {
-  return {&operation_of<Max>(),    &operation_of<Min>(),    &operation_of<LogSumExp>(),
-          &operation_of<ArgMax>(), &operation_of<ArgMin>(), &operation_of<Prod>()};
+  return {&operation_of<Max>(),       &operation_of<Min>(),
+          &operation_of<LogSumExp>(), &operation_of<LogSumExpAbout>(),
+          &operation_of<ArgMax>(),    &operation_of<ArgMin>(),
+          &operation_of<Prod>()};
 }
 
 }  // namespace gradweave

@@ -57,6 +57,9 @@ Tensor any(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 Tensor all(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// log(sum(exp(x))), without overflow.
 Tensor logsumexp(const Operand& x, const Axes& axes = {}, bool keepdims = false);
+/// log(sum(exp(x - center))) along the last axis, which stays with size 1, as center (..., 1) has it: exact
+/// also where logsumexp(x) and center are large and near each other.
+Tensor logsumexp_about(const Operand& x, const Operand& center);
 /// The int64 index of the largest along one axis, the first among equals. Throws ShapeError over no elements.
 Tensor argmax(const Operand& x, Index axis = -1, bool keepdims = false);
 /// The same of the smallest.

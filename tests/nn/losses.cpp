@@ -186,4 +186,36 @@ TEST_CASE("cross_entropy with weights, ignored labels and smoothing, as PyTorch'
   CHECK_THROWS_AS(nn::cross_entropy(x, labels, {.weight = ones({2})}), ShapeError);
 }
 
+TEST_CASE("losses of large logits keep their small differences", "[losses]") {
+  const auto check = [](const Tensor& logits, double loss, const Doubles& gradient) {
+    const Tensor found = nn::cross_entropy(logits, labels({0}));
+    CHECK(found.item<double>() == Approx(loss).epsilon(1e-6));
+    check_values(gradients(found, {logits})[0], gradient, 1e-6);
+  };
+  check(variable({{1e8, 1e8}}), std::log(2), {-0.5, 0.5});
+  const double share = 1 / (1 + std::exp(3));
+  check(variable({{1000002, 999999}}), std::log1p(std::exp(-3)), {-share, share});
+  CHECK(nn::cross_entropy(constant({{-inf, 0}}), labels({0})).item() == inf);
+}
+
+TEST_CASE("binary cross entropies of large logits cancel nowhere, and have their limits", "[losses]") {
+  const auto loss = [](double x, double t, DType dtype = f32) {
+    return nn::binary_cross_entropy_with_logits(constant(x, dtype), constant(t, dtype)).item<double>();
+  };
+  CHECK(loss(15, 1) == Approx(3.05902e-07));
+  CHECK(loss(-15, 0) == Approx(3.05902e-07));
+  CHECK(loss(10, 1) == Approx(4.53989e-05));
+  CHECK(loss(50, 1, f64) == Approx(1.92875e-22));
+  CHECK(loss(inf, 1) == 0);
+  CHECK(loss(-inf, 0) == 0);
+  CHECK(loss(inf, 0) == inf);
+  CHECK(loss(inf, 0.5) == inf);
+  const Tensor zero = variable(0.0);
+  CHECK(gradients(nn::binary_cross_entropy_with_logits(zero, constant(0.25)), {zero})[0].item() == 0.25F);
+  const Tensor x = variable({-20, 20}, f64);
+  const auto slope = gradients(
+      nn::binary_cross_entropy_with_logits(x, ones({2}, f64), {.pos_weight = constant(3, f64)}), {x})[0];
+  check_values(slope, {-1.5 / (1 + std::exp(-20)), -1.5 / (1 + std::exp(20))});
+}
+
 }  // namespace
