@@ -251,6 +251,14 @@ TEST_CASE("every op gives the same bits at any number of threads", "[parallel][t
     const Tensor images = variable(x);
     return gradients(sum(sin(max_pool2d(images, 3, {.stride = 2}))), {images})[0];
   });
+  check_same_bits("a resized image and its derivative", [&] {
+    const Tensor images = variable(x);
+    const Tensor small =
+        interpolate(expand_dims(images, 0), {.size = {3, 31, 90}, .mode = Resampling::linear});
+    return gradients(sum(sin(small)), {images})[0];
+  });
+  check_same_bits("windows and what they add up to",
+                  [&] { return fold_axis(sin(unfold(x, 2, 5, 2)), 2, 69, 2); });
   check_same_bits("max", [&] { return max(rows, {-1}); });
   check_same_bits("min", [&] { return min(rows, {-1}); });
   check_same_bits("logsumexp", [&] { return logsumexp(rows, {-1}); });
