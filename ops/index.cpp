@@ -134,7 +134,7 @@ struct CoalesceRows {
   }
   static void forward(const ArrayView& y, const ArrayView& rows, const ArrayView& indices) {
     const Index count = indices.size(), inner = count == 0 ? 0 : y.size() / count;
-    const Index* const index = indices.as<const Index>();
+    const auto* const index = indices.as<const Index>();
     RecycledVector<Index> order(static_cast<std::size_t>(count));
     std::iota(order.begin(), order.end(), Index{0});
     std::ranges::sort(order,

@@ -191,7 +191,7 @@ TEST_CASE("scores that are large do not overflow, in halves neither", "[attentio
 TEST_CASE("attention drops weights", "[attention]") {
   Generator generator(3);
   const Tensor q = zeros({1, 1}, f64), k = zeros({1000, 1}, f64), v = ones({1000, 1}, f64);
-  const double y = attention(q, k, v, {.dropout = 0.25, .generator = &generator}).item<double>();
+  const auto y = attention(q, k, v, {.dropout = 0.25, .generator = &generator}).item<double>();
   CHECK(y != 1);
   CHECK(y == Approx(1).margin(0.1));
   CHECK_THROWS_AS(attention(q, k, v, {.dropout = 0.25}), ValueError);

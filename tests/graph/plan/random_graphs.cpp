@@ -220,6 +220,7 @@ class RandomGraph {
       case 47:
         return broadcast_to(a, {2, 7, 6});
       case 48:
+        if (number(2) == 0) return matmul(causal_softmax(matmul(a, transpose(a)), 0.5), a);
         return scaled_dot_product_attention(a, a, a, true);
       default:
         return add(std::array{a, a, a * 0.5});
