@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include <gradweave/graph/formula/special.hpp>
 #include <gradweave/ops/kernels/philox.hpp>
 
 namespace gradweave {
@@ -56,7 +57,7 @@ double draw_poisson(std::uint64_t seed, std::uint64_t position, double rate) {
     const double us = 0.5 - std::abs(u), k = std::floor((2 * a / us + b) * u + rate + 0.43);
     if (us >= 0.07 && v <= v_r) return k;
     if (k < 0 || (us < 0.013 && v > us)) continue;
-    if (std::log(v * inverse_alpha / (a / (us * us) + b)) <= k * log_rate - rate - std::lgamma(k + 1))
+    if (std::log(v * inverse_alpha / (a / (us * us) + b)) <= k * log_rate - rate - special::lgamma(k + 1))
       return k;
   }
 }

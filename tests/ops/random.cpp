@@ -27,6 +27,25 @@ TEST_CASE("philox4x32-10 gives the published numbers", "[random]") {
         Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
+TEST_CASE("the numbers of a tensor are those words", "[random]") {
+  Generator generator(0x123456789ABCDEFU);
+  generator.advance(0xFFFFFFFEU);  // the third counter's upper word is 1
+  const auto words = [](std::uint32_t low, std::uint32_t high) {
+    return philox({low, high, 0, 0}, {0x89ABCDEF, 0x1234567});
+  };
+  const Generator::State state = generator.state();
+  const auto u = random_uniform({64}, generator).to_vector();
+  const Words first = words(0xFFFFFFFE, 0), third = words(0, 1);
+  CHECK(u[0] == static_cast<float>(first[0] >> 8) * 0x1p-24F);
+  CHECK(u[1] == static_cast<float>(first[1] >> 8) * 0x1p-24F);
+  CHECK(u[4] == static_cast<float>(third[0] >> 8) * 0x1p-24F);
+  CHECK(u[32] == static_cast<float>(first[2] >> 8) * 0x1p-24F);
+  generator.set_state(state);
+  const auto v = random_uniform({32}, generator, 0, 1, DType::float64).to_vector<double>();
+  CHECK(v[0] == static_cast<double>((std::uint64_t{first[1]} << 32 | first[0]) >> 11) * 0x1p-53);
+  CHECK(v[18] == static_cast<double>((std::uint64_t{third[3]} << 32 | third[2]) >> 11) * 0x1p-53);
+}
+
 TEST_CASE("the same seed gives the same tensors in the same order", "[random]") {
   Generator a(7), b(7), other(8);
   const Tensor first = random_uniform({100}, a), second = random_uniform({100}, a);
