@@ -58,7 +58,15 @@ Tensor gelu(const Operand& x, GeluForm form) {
 Tensor silu(const Operand& x) { return x * sigmoid(x); }
 
 Tensor leaky_relu(const Operand& x, double slope) { return where(x > 0, x, x * slope); }
-Tensor prelu(const Operand& x, const Tensor& slope) { return where(x > 0, x, x * slope); }
+Tensor prelu(const Operand& x, const Tensor& slope) {
+  if (tensor_of(slope, "prelu").numel() == 1) return where(x > 0, x, x * reshape(slope, Dims{}));
+  const std::size_t rank = tensor_of(x, "prelu").rank(), axis = rank > 1 ? 1 : 0;
+  if (slope.rank() != 1 || rank == 0 || x.tensor()->shape()[axis] != slope.numel())
+    refuse<ShapeError>("prelu", {x, slope}, "expected one slope, or one for each channel");
+  std::vector<Index> sizes(rank, 1);
+  sizes[axis] = slope.numel();
+  return where(x > 0, x, x * reshape(slope, sizes));
+}
 // The exponential is asked of what is not positive only: it may overflow elsewhere, and NaN come back.
 Tensor elu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0))); }
 Tensor celu(const Operand& x, double alpha) { return where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha)); }

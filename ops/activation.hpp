@@ -14,7 +14,8 @@ Tensor gelu(const Operand& x, GeluForm form = GeluForm::erf);
 /// x sigmoid(x), also called swish.
 Tensor silu(const Operand& x);
 
-/// x where it is positive, else slope x; `prelu` takes a tensor of slopes, which broadcasts.
+/// x where it is positive, else slope x; `prelu` takes one slope, or a slope for each channel
+/// (axis 1; of a vector axis 0).
 Tensor leaky_relu(const Operand& x, double slope = 0.01);
 Tensor prelu(const Operand& x, const Tensor& slope);
 /// x where it is positive, else alpha (exp(x) - 1). `celu` divides x by alpha in the exponential; `selu` is a

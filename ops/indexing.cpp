@@ -45,7 +45,7 @@ Tensor in_range(const Operand& x, Index axis, const Range& range) {
 
 class Indexing {
  public:
-  Indexing(const Operand& x, std::initializer_list<Indexer> indices) : x_(x), y_(tensor_of(x, "index")) {
+  Indexing(const Operand& x, std::span<const Indexer> indices) : x_(x), y_(tensor_of(x, "index")) {
     std::size_t named = 0, dots = 0;
     for (const Indexer& indexer : indices) {
       named += axes_of(indexer);
@@ -145,7 +145,7 @@ class Indexing {
   bool is_over_ = false, is_apart_ = false;
 };
 
-Tensor put(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value, bool adds) {
+Tensor put(const Operand& x, std::span<const Indexer> indices, const Operand& value, bool adds) {
   const Tensor& all = tensor_of(x, "index_put");
   const Tensor numbers = reshape(arange(all.numel()), Dims(all.shape()));
   const Tensor places = index(Operand(numbers, x.where()), indices);
@@ -160,13 +160,11 @@ Tensor put(const Operand& x, std::initializer_list<Indexer> indices, const Opera
 
 }  // namespace
 
-Tensor index(const Operand& x, std::initializer_list<Indexer> indices) {
-  return Indexing(x, indices).result();
-}
-Tensor index_put(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value) {
+Tensor index(const Operand& x, std::span<const Indexer> indices) { return Indexing(x, indices).result(); }
+Tensor index_put(const Operand& x, std::span<const Indexer> indices, const Operand& value) {
   return put(x, indices, value, false);
 }
-Tensor index_put_add(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value) {
+Tensor index_put_add(const Operand& x, std::span<const Indexer> indices, const Operand& value) {
   return put(x, indices, value, true);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <variant>
 
 #include <gradweave/graph/operation.hpp>
@@ -48,12 +49,21 @@ class Indexer {
 /// Throws ShapeError for too many indices or a mask of another shape, ValueError for positions outside (of
 /// tensors: when evaluated), and GraphError for a mask in a function that is being compiled: take `where`
 /// there.
-Tensor index(const Operand& x, std::initializer_list<Indexer> indices);
+Tensor index(const Operand& x, std::span<const Indexer> indices);
+inline Tensor index(const Operand& x, std::initializer_list<Indexer> indices) {
+  return index(x, std::span(indices.begin(), indices.size()));
+}
 /// x with `value`, which broadcasts, in these places; the last one stays where one is named several times.
 /// Throws as `index`.
-Tensor index_put(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value);
+Tensor index_put(const Operand& x, std::span<const Indexer> indices, const Operand& value);
+inline Tensor index_put(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value) {
+  return index_put(x, std::span(indices.begin(), indices.size()), value);
+}
 /// x with `value` added there, as often as a place is named.
-Tensor index_put_add(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value);
+Tensor index_put_add(const Operand& x, std::span<const Indexer> indices, const Operand& value);
+inline Tensor index_put_add(const Operand& x, std::initializer_list<Indexer> indices, const Operand& value) {
+  return index_put_add(x, std::span(indices.begin(), indices.size()), value);
+}
 
 /// Where x is not zero: int64 (count, rank), in row-major order. Evaluates x; GraphError in a function that
 /// is being compiled, where the count is not known: take `where` there.

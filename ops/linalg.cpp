@@ -299,6 +299,11 @@ Tensor cholesky_solve(const Operand& b, const Operand& l, bool upper) {
   const Tensor lower = upper ? transpose(s.a) : s.a;
   return s.result(triangular(transpose(lower), triangular(lower, s.b, false), true));
 }
+Tensor cholesky_inverse(const Operand& l, bool upper) {
+  const Tensor& factor = tensor_of(l, "cholesky_inverse");
+  if (factor.rank() < 2) refuse<ShapeError>("cholesky_inverse", {l}, "expected a matrix");
+  return cholesky_solve(eye(factor.size(-1), factor.dtype()), l, upper);
+}
 Tensor solve(const Operand& a, const Operand& b, bool left) {
   const System s(a, b, "solve", left);
   return s.result(gradweave::apply(Solve{}, {Operand(s.a, a.where()), s.b}));

@@ -13,6 +13,8 @@ namespace gradweave {
 Tensor cholesky(const Operand& a, bool upper = false);
 /// X of A X = B, for L = cholesky(A, upper).
 Tensor cholesky_solve(const Operand& b, const Operand& l, bool upper = false);
+/// The inverse of A, for L = cholesky(A, upper).
+Tensor cholesky_inverse(const Operand& l, bool upper = false);
 /// X of A X = B for square A, or else of X A = B, by Gaussian elimination with partial pivoting. The axes in
 /// front broadcast. B is a matrix, or a vector if A has one axis more. Throws ValueError, when evaluated,
 /// for a singular A.

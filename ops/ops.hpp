@@ -47,6 +47,7 @@
 #include <gradweave/ops/special.hpp>
 #include <gradweave/ops/statistics.hpp>
 #include <gradweave/ops/unfold.hpp>
+#include <gradweave/ops/windows.hpp>
 
 namespace gradweave {
 

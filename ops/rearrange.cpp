@@ -147,6 +147,23 @@ Tensor repeat_interleave(const Operand& x, Index count, Index axis) {
   return reshape(broadcast_to(reshape(x, {outer, 1, inner}), {outer, count, inner}), Dims(sizes));
 }
 
+Tensor repeat_interleave(const Operand& x, const Tensor& counts, Index axis) {
+  const std::size_t at = axis_of(x, axis, "repeat_interleave");
+  if (!is_integral(tensor_of(counts, "repeat_interleave").dtype()) || counts.rank() != 1 ||
+      counts.numel() != x.tensor()->shape()[at])
+    refuse<ShapeError>("repeat_interleave", {x, counts}, "expected a whole number for each slice");
+  std::vector<Index> places;
+  const auto times = counts.to_vector<Index>();
+  for (std::size_t k = 0; k < times.size(); ++k) {
+    if (times[k] < 0) refuse<ValueError>("repeat_interleave", {x, counts}, fmt::format("{} times", times[k]));
+    places.insert(places.end(), static_cast<std::size_t>(times[k]), static_cast<Index>(k));
+  }
+  return take(x, constant(places), static_cast<Index>(at));
+}
+Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype) {
+  return full(tensor_of(x, "full_like").shape(), value, dtype.value_or(x.dtype()));
+}
+
 Tensor expand(const Operand& x, Dims sizes) {
   const Shape from = tensor_of(x, "expand").shape();
   if (sizes.size() < from.rank()) refuse<ShapeError>("expand", {x}, fmt::format("{} sizes", sizes.size()));

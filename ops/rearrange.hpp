@@ -2,6 +2,7 @@
 // sequences and grids. Plain functions of the ops; what can be a view is one.
 #pragma once
 #include <initializer_list>
+#include <optional>
 
 #include <gradweave/graph/operation.hpp>
 #include <gradweave/ops/index.hpp>
@@ -43,6 +44,9 @@ inline Tensor repeat(const Operand& x, std::initializer_list<Index> counts) {
 }
 /// Each element `count` times along an axis.
 Tensor repeat_interleave(const Operand& x, Index count, Index axis);
+/// Each slice as often as `counts` says (whole numbers, which are evaluated): throws ShapeError unless there
+/// is one for each, ValueError for a negative one.
+Tensor repeat_interleave(const Operand& x, const Tensor& counts, Index axis);
 /// `broadcast_to` where -1 stands for a size that stays. Throws ShapeError.
 Tensor expand(const Operand& x, Dims sizes);
 inline Tensor expand(const Operand& x, std::initializer_list<Index> sizes) {
@@ -82,6 +86,10 @@ template <std::integral T>
 Tensor arange(T start, T stop, T step = 1, DType dtype = DType::int64) {
   return arange(static_cast<Index>(start), static_cast<Index>(stop), static_cast<Index>(step), dtype);
 }
+/// Numbers, or one number everywhere, of the shape of a tensor and, by default, its dtype.
+Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype = {});
+inline Tensor zeros_like(const Tensor& x, std::optional<DType> dtype = {}) { return full_like(x, 0, dtype); }
+inline Tensor ones_like(const Tensor& x, std::optional<DType> dtype = {}) { return full_like(x, 1, dtype); }
 /// `count` numbers from start to stop, both included.
 Tensor linspace(double start, double stop, Index count, DType dtype = default_dtype());
 /// `base` to the power of each of them.

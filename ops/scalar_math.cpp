@@ -316,6 +316,18 @@ Tensor copysign(const Operand& a, const Operand& b) { return apply<CopySign>(a, 
 Tensor fmax(const Operand& a, const Operand& b) { return apply<Fmax>(a, b); }
 Tensor fmin(const Operand& a, const Operand& b) { return apply<Fmin>(a, b); }
 
+Tensor isposinf(const Operand& x) { return equal(x, std::numeric_limits<double>::infinity()); }
+Tensor isneginf(const Operand& x) { return equal(x, -std::numeric_limits<double>::infinity()); }
+Tensor clamp_min(const Operand& x, const Operand& low) { return where(less(x, low), low, x); }
+Tensor clamp_max(const Operand& x, const Operand& high) { return where(greater(x, high), high, x); }
+Tensor ldexp(const Operand& x, const Operand& n) { return multiply(x, exp2(n)); }
+Tensor float_power(const Operand& x, const Operand& y) {
+  const auto wide = [](const Operand& a) {
+    return a.tensor() == nullptr ? full({}, a.number(), DType::float64) : cast(a, DType::float64);
+  };
+  return pow(wide(x), wide(y));
+}
+
 // Where x is 0 the logarithm is asked of 1, so that no infinity meets the 0,
 // forward or back.
 Tensor xlogy(const Operand& x, const Operand& y) {

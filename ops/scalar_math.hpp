@@ -69,6 +69,8 @@ Tensor rad2deg(const Operand& x);
 Tensor isnan(const Operand& x);
 Tensor isinf(const Operand& x);
 Tensor isfinite(const Operand& x);
+Tensor isposinf(const Operand& x);
+Tensor isneginf(const Operand& x);
 /// Whether |a - b| <= atol + rtol |b|; equal infinities are close, NaN only
 /// with `equal_nan` to NaN.
 Tensor isclose(const Operand& a, const Operand& b, double rtol = 1e-5, double atol = 1e-8,
@@ -84,6 +86,12 @@ Tensor nan_to_num(const Operand& x, const NanToNum& options = {});
 /// The larger, the smaller; where one is NaN, the other.
 Tensor fmax(const Operand& a, const Operand& b);
 Tensor fmin(const Operand& a, const Operand& b);
+/// x, or the limit where it is smaller (larger); of two that are equal x gets all of the cotangent.
+Tensor clamp_min(const Operand& x, const Operand& low);
+Tensor clamp_max(const Operand& x, const Operand& high);
+/// x 2^n, and `pow` in float64.
+Tensor ldexp(const Operand& x, const Operand& n);
+Tensor float_power(const Operand& x, const Operand& y);
 
 std::vector<const Operation*> scalar_math_operations();
 

@@ -268,6 +268,13 @@ Tensor bucketize(const Operand& values, const Operand& boundaries, bool right, D
   return searchsorted(boundaries, values, right, dtype);
 }
 
+Tensor isin(const Operand& x, const Operand& among) {
+  const Tensor all = sort(all_in_one(among, "isin"), 0).values;
+  if (all.numel() == 0) return zeros(tensor_of(x, "isin").shape(), DType::bool_);
+  const Tensor place = minimum(searchsorted(all, x), all.numel() - 1);
+  return equal(take(all, place), x);
+}
+
 std::vector<const Operation*> sort_operations() {
   return {&operation_of<ArgSort>(), &operation_of<SearchSorted>()};
 }

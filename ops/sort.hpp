@@ -47,6 +47,9 @@ Tensor searchsorted(const Operand& sorted, const Operand& values, bool right = f
 Tensor bucketize(const Operand& values, const Operand& boundaries, bool right = false,
                  DType dtype = DType::int64);
 
+/// Whether each element of x is among those of `among`: a bool of x's shape.
+Tensor isin(const Operand& x, const Operand& among);
+
 std::vector<const Operation*> sort_operations();
 
 }  // namespace gradweave

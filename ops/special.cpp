@@ -212,6 +212,16 @@ Tensor betainc(const Operand& a, const Operand& b, const Operand& x) { return ap
 Tensor ndtr(const Operand& x) { return erfc(x * (-1 / std::numbers::sqrt2)) * 0.5; }
 Tensor ndtri(const Operand& p) { return erfcinv(p * 2) * -std::numbers::sqrt2; }
 
+Tensor mvlgamma(const Operand& x, Index p) {
+  if (p < 1) refuse<ValueError>("mvlgamma", {x}, fmt::format("order {}", p));
+  Tensor y = lgamma(x) + static_cast<double>(p * (p - 1)) / 4 * std::log(std::numbers::pi);
+  for (Index j = 1; j < p; ++j) y = y + lgamma(x - static_cast<double>(j) / 2);
+  return y;
+}
+Tensor entr(const Operand& x) {
+  return where(less(x, 0), -std::numeric_limits<double>::infinity(), -xlogy(x, x));
+}
+
 std::vector<const Operation*> special_operations() {
   return {&operation_of<Erfc>(),     &operation_of<ErfInv>(),    &operation_of<ErfcInv>(),
           &operation_of<LGamma>(),   &operation_of<Digamma>(),   &operation_of<Polygamma>(),

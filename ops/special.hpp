@@ -15,6 +15,11 @@ Tensor lgamma(const Operand& x);
 Tensor digamma(const Operand& x);
 /// The derivative number n of digamma. Throws ValueError for a negative n.
 Tensor polygamma(Index n, const Operand& x);
+/// log of the multivariate gamma function of order p: p (p - 1) / 4 log pi + the sum of lgamma(x - j / 2) for
+/// j = 0 ... p - 1. Throws ValueError unless p > 0.
+Tensor mvlgamma(const Operand& x, Index p);
+/// -x log(x): 0 at 0, -infinity below.
+Tensor entr(const Operand& x);
 /// The regularised lower and upper incomplete gamma functions, for a > 0 and x >= 0, else NaN. Differentiable
 /// in x; asking for the gradient in a is an error.
 Tensor gammainc(const Operand& a, const Operand& x);

@@ -74,6 +74,16 @@ Tensor norm(const Operand& x, double order, const Axes& axes, bool keepdims) {
   return safe_power(sum(Operand(powers, x.where()), axes, keepdims), 1 / order);
 }
 
+Tensor renorm(const Operand& x, double order, Index axis, double limit) {
+  const std::size_t kept = axis_of(x, axis, "renorm");
+  std::vector<Index> others;
+  for (std::size_t k = 0; k < x.tensor()->rank(); ++k) {
+    if (k != kept) others.push_back(static_cast<Index>(k));
+  }
+  const Tensor sizes = others.empty() ? abs(x) : norm(x, order, others, true);
+  return x * Operand(where(sizes > limit, limit / (sizes + 1e-7), 1), x.where());
+}
+
 Tensor count_nonzero(const Operand& x, const Axes& axes, bool keepdims) {
   const Tensor counted = cast(not_equal(x, Operand(0, x.where())), DType::int64);
   return sum(Operand(counted, x.where()), axes, keepdims);

@@ -24,6 +24,8 @@ Tensor corrcoef(const Operand& x);
 /// (sum |x|^order)^(1/order); order infinity and -infinity: the largest and the smallest |x|; 0: how many are
 /// not 0. The gradient at 0 is 0, as in PyTorch. Throws DTypeError unless floating.
 Tensor norm(const Operand& x, double order = 2, const Axes& axes = {}, bool keepdims = false);
+/// x with each slice along an axis whose norm is above `limit` scaled down to it.
+Tensor renorm(const Operand& x, double order, Index axis, double limit);
 /// How many are not zero, as int64.
 Tensor count_nonzero(const Operand& x, const Axes& axes = {}, bool keepdims = false);
 /// `max` and `min` by their names in PyTorch.

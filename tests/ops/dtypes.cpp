@@ -18,7 +18,7 @@ namespace gradweave {
 namespace {
 
 constexpr DType i8 = DType::int8, u8 = DType::uint8, u64 = DType::uint64, f16 = DType::float16,
-                bf16 = DType::bfloat16, f32 = DType::float32, f64 = DType::float64, i64 = DType::int64;
+                bf16 = DType::bfloat16;
 constexpr std::uint64_t top = std::numeric_limits<std::uint64_t>::max(), upper = std::uint64_t{1} << 63U;
 
 std::vector<int> ints(const Tensor& t) { return t.to_vector<int>(); }

@@ -10,6 +10,17 @@ namespace gradweave::pytorch {
 std::vector<Entry> elementwise_entries() {
   using C = const Call&;
   return {
+      {"clamp_min", [](C c) -> Results { return clamp_min(c[0], c[1]); }},
+      {"clamp_max", [](C c) -> Results { return clamp_max(c[0], c[1]); }},
+      {"ldexp", [](C c) -> Results { return ldexp(c[0], c[1]); }},
+      {"float_power", [](C c) -> Results { return float_power(c[0], c[1]); }},
+      {"isposinf", [](C c) -> Results { return isposinf(c[0]); }},
+      {"isneginf", [](C c) -> Results { return isneginf(c[0]); }},
+      {"mvlgamma.mvlgamma_p_1", [](C c) -> Results { return mvlgamma(c[0], c.integer(1)); }},
+      {"mvlgamma.mvlgamma_p_3", [](C c) -> Results { return mvlgamma(c[0], c.integer(1)); }},
+      {"mvlgamma.mvlgamma_p_5", [](C c) -> Results { return mvlgamma(c[0], c.integer(1)); }},
+      {"special.entr", [](C c) -> Results { return entr(c[0]); }},
+      {"nn.functional.prelu", [](C c) -> Results { return prelu(c[0], c.tensor(1, "weight")); }},
       {"abs", [](C c) -> Results { return abs(c[0]); }},
       {"acos", [](C c) -> Results { return acos(c[0]); }},
       {"acosh", [](C c) -> Results { return acosh(c[0]); }},

@@ -9,6 +9,10 @@ namespace {
 
 bool upper(const Call& call, std::size_t place) { return call.flag(place, "upper"); }
 
+windows::Options window_options(const Call& call) {
+  return {call.flag(9, "sym", true), call.dtype(9, "dtype", DType::float32)};
+}
+
 FftNorm fft_norm(const Call& call) {
   const auto name = call.text(3, "norm", "backward");
   return name == "ortho" ? FftNorm::ortho : name == "forward" ? FftNorm::forward : FftNorm::backward;
@@ -38,6 +42,8 @@ std::vector<Entry> linalg_entries() {
   return {
       {"cholesky", [](C c) -> Results { return cholesky(c[0], upper(c, 1)); }},
       {"linalg.cholesky", [](C c) -> Results { return cholesky(c[0], upper(c, 1)); }},
+      {"cholesky_inverse", [](C c) -> Results { return cholesky_inverse(c[0], upper(c, 1)); }},
+      {"norm.nuc", [](C c) -> Results { return matrix_norm(c[0], MatrixNorm::nuclear); }},
       {"cholesky_solve", [](C c) -> Results { return cholesky_solve(c[0], c[1], upper(c, 2)); }},
       {"linalg.solve", [](C c) -> Results { return solve(c[0], c[1], c.flag(9, "left", true)); }},
       {"linalg.solve_triangular",
@@ -60,10 +66,39 @@ std::vector<Entry> linalg_entries() {
       {"pinverse", [](C c) -> Results { return pinv(c[0], c.number(1, "rcond", -1)); }},
       {"linalg.pinv", [](C c) -> Results { return pinv(c[0], c.number(9, "rtol", -1)); }},
       {"linalg.cond", [](C c) -> Results { return cond(c[0]); }},
-      {"fft.rfftfreq", [](C c) -> Results { return rfftfreq(c.integer(0)); }},
+      {"signal.windows.bartlett",
+       [](C c) -> Results { return windows::bartlett(c.integer(0), window_options(c)); }},
+      {"signal.windows.blackman",
+       [](C c) -> Results { return windows::blackman(c.integer(0), window_options(c)); }},
+      {"signal.windows.cosine",
+       [](C c) -> Results { return windows::cosine(c.integer(0), window_options(c)); }},
+      {"signal.windows.hamming",
+       [](C c) -> Results { return windows::hamming(c.integer(0), window_options(c)); }},
+      {"signal.windows.hann", [](C c) -> Results { return windows::hann(c.integer(0), window_options(c)); }},
+      {"signal.windows.nuttall",
+       [](C c) -> Results { return windows::nuttall(c.integer(0), window_options(c)); }},
+      {"signal.windows.exponential",
+       [](C c) -> Results {
+         return windows::exponential(c.integer(0), c.number(9, "tau", 1), window_options(c));
+       }},
+      {"signal.windows.gaussian",
+       [](C c) -> Results {
+         return windows::gaussian(c.integer(0), c.number(9, "std", 1), window_options(c));
+       }},
+      {"signal.windows.kaiser",
+       [](C c) -> Results {
+         return windows::kaiser(c.integer(0), c.number(9, "beta", 12), window_options(c));
+       }},
+      {"signal.windows.general_hamming",
+       [](C c) -> Results {
+         return windows::general_hamming(c.integer(0), c.number(9, "alpha", 0.54), window_options(c));
+       }},
+      {"signal.windows.general_cosine",
+       [](C c) -> Results {
+         return windows::general_cosine(c.integer(0), c.numbers(9, "a"), window_options(c));
+       }},
       {"fft.ihfft", along_axis<ihfft>},
       {"fft.rfft", along_axis<rfft>},
-      {"fft.irfft", along_axis<irfft>},
       {"fft.rfft2", along_two<rfft2>},
       {"fft.rfftn", along_axes<rfftn>},
       {"fft.fftshift", [](C c) -> Results { return fftshift(c[0], c.axes(1)); }},

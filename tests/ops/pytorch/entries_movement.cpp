@@ -7,6 +7,34 @@
 namespace gradweave::pytorch {
 namespace {
 
+// Python's x[...]: numbers, slices, None, Ellipsis, lists and tensors.
+std::vector<Indexer> indexers(const Call& call) {
+  const Json& json = *call.json(1);
+  const auto tensors = call.tensors(1);
+  std::vector<Indexer> all;
+  for (std::size_t k = 0; k < json.size(); ++k) {
+    const Json& item = json[k];
+    const auto bound = [&](std::size_t part) {
+      return item.at("slice").at(part).is_null() ? std::optional<Index>()
+                                                 : item.at("slice").at(part).get<Index>();
+    };
+    if (!tensors[k].is_empty()) {
+      all.emplace_back(tensors[k]);
+    } else if (item.is_null()) {
+      all.emplace_back(new_axis);
+    } else if (item.is_array()) {
+      all.emplace_back(constant(item.get<std::vector<Index>>()));
+    } else if (!item.is_object()) {
+      all.emplace_back(item.get<Index>());
+    } else if (item.contains("slice")) {
+      all.emplace_back(Range{bound(0), bound(1), bound(2).value_or(1)});
+    } else {
+      all.emplace_back(ellipsis);
+    }
+  }
+  return all;
+}
+
 Results split_as_asked(const Call& call) {
   const Json* sizes = call.json(1, "split_size_or_sections");
   const Index axis = call.integer(2, "dim", 0);
@@ -19,6 +47,37 @@ Results split_as_asked(const Call& call) {
 std::vector<Entry> movement_entries() {
   using C = const Call&;
   return {
+      {"__getitem__", [](C c) -> Results { return index(c[0], indexers(c)); }},
+      {"index_put",
+       [](C c) -> Results {
+         return c.flag(3, "accumulate") ? index_put_add(c[0], indexers(c), c[2])
+                                        : index_put(c[0], indexers(c), c[2]);
+       }},
+      {"zeros_like",
+       [](C c) -> Results { return zeros_like(c.tensor(0), c.dtype(9, "dtype", c.tensor(0).dtype())); }},
+      {"ones_like",
+       [](C c) -> Results { return ones_like(c.tensor(0), c.dtype(9, "dtype", c.tensor(0).dtype())); }},
+      {"full_like",
+       [](C c) -> Results {
+         return full_like(c.tensor(0), c.number(1, "fill_value"), c.dtype(9, "dtype", c.tensor(0).dtype()));
+       }},
+      {"fill", [](C c) -> Results { return full_like(c.tensor(0), c.number(1, "value")); }},
+      {"new_zeros",
+       [](C c) -> Results { return zeros(c.shape(1), c.dtype(9, "dtype", c.tensor(0).dtype())); }},
+      {"new_ones", [](C c) -> Results { return ones(c.shape(1), c.dtype(9, "dtype", c.tensor(0).dtype())); }},
+      {"new_full",
+       [](C c) -> Results {
+         return full(c.shape(1), c.number(2), c.dtype(9, "dtype", c.tensor(0).dtype()));
+       }},
+      {"sum_to_size", [](C c) -> Results { return sum_to(c[0], c.shape(1)); }},
+      {"repeat_interleave",
+       [](C c) -> Results {
+         const Tensor flat = c.has(2, "dim") ? c.tensor(0) : flatten(c[0]);
+         if (c.is_tensor(1, "repeats"))
+           return repeat_interleave(flat, c.tensor(1, "repeats"), c.integer(2, "dim", 0));
+         return repeat_interleave(flat, c.integer(1, "repeats"), c.integer(2, "dim", 0));
+       }},
+      {"isin", [](C c) -> Results { return isin(c[0], c[1]); }},
       {"t", [](C c) -> Results { return c.tensor(0).rank() < 2 ? c.tensor(0) : transpose(c[0]); }},
       {"t_copy", [](C c) -> Results { return c.tensor(0).rank() < 2 ? c.tensor(0) : transpose(c[0]); }},
       {"mT", [](C c) -> Results { return transpose(c[0]); }},

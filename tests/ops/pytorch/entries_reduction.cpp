@@ -82,6 +82,7 @@ std::vector<Entry> reduction_entries() {
       {"linalg.vector_norm",
        [](C c) -> Results { return norm(c[0], c.number(1, "ord", 2), c.axes(2), keepdims(c, 3)); }},
       {"dist", [](C c) -> Results { return norm(subtract(c[0], c[1]), c.number(2, "p", 2)); }},
+      {"renorm", [](C c) -> Results { return renorm(c[0], c.number(1), c.integer(2), c.number(3)); }},
       {"cov",
        [](C c) -> Results {
          return cov(c[0], c.number(1, "correction", 1), c.tensor(2, "fweights"), c.tensor(3, "aweights"));
