@@ -46,8 +46,8 @@ template <class T, class R>
 void for_bags(const RowRange& rows, std::span<const ArrayView> in, Index padding, const auto& begin,
               const auto& f) {
   const Index count = in[0].shape[0], width = rows.width, size = in[1].size();
-  const Index* const index = in[1].as<const Index>();
-  const Index* const start = in[2].as<const Index>() + rows.first;
+  const auto* const index = in[1].as<const Index>();
+  const auto* const start = in[2].as<const Index>() + rows.first;
   for (Index bag = 0; bag < rows.count; ++bag) {
     const Index first = start[bag], last = start[bag + 1], number = rows.first + bag;
     const bool is_first = number == 0, is_last = number + 2 == in[2].size();
