@@ -184,12 +184,13 @@ Tensor poisson_nll_loss(const Operand& input, const Operand& target, const Poiss
 }
 Tensor gaussian_nll_loss(const Operand& input, const Operand& target, const Operand& variance, double epsilon,
                          Reduction reduction, bool full) {
-  const Tensor limited = maximum(
-      tensor_of(variance, "gaussian_nll_loss").rank() < tensor_of(input, "gaussian_nll_loss").rank() &&
-              variance.tensor()->rank() > 0
-          ? expand_dims(variance, -1)
-          : *variance.tensor(),
-      epsilon);
+  const Tensor& x = tensor_of(input, "gaussian_nll_loss");
+  const bool is_number = variance.tensor() == nullptr;
+  const bool is_of_rows = !is_number && variance.tensor()->rank() > 0 && variance.tensor()->rank() < x.rank();
+  const Tensor limited = maximum(is_of_rows  ? expand_dims(variance, -1)
+                                 : is_number ? full({}, variance.number(), x.dtype())
+                                             : *variance.tensor(),
+                                 epsilon);
   Tensor losses = (log(limited) + square(difference("gaussian_nll_loss", input, target)) / limited) * 0.5;
   if (full) losses = losses + 0.5 * std::log(2 * std::numbers::pi);
   return reduced(losses, input, reduction);
