@@ -188,7 +188,7 @@ Tensor gaussian_nll_loss(const Operand& input, const Operand& target, const Oper
   const bool is_number = variance.tensor() == nullptr;
   const bool is_of_rows = !is_number && variance.tensor()->rank() > 0 && variance.tensor()->rank() < x.rank();
   const Tensor limited = maximum(is_of_rows  ? expand_dims(variance, -1)
-                                 : is_number ? full({}, variance.number(), x.dtype())
+                                 : is_number ? gradweave::full({}, variance.number(), x.dtype())
                                              : *variance.tensor(),
                                  epsilon);
   Tensor losses = (log(limited) + square(difference("gaussian_nll_loss", input, target)) / limited) * 0.5;
