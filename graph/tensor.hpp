@@ -3,6 +3,8 @@
 #include <concepts>
 #include <initializer_list>
 #include <iosfwd>
+#include <memory>
+#include <ranges>
 #include <source_location>
 #include <span>
 #include <string>
@@ -90,6 +92,16 @@ class Tensor {
   Node* node_ = nullptr;
 };
 
+// The other whole numbers of 64 bits, where C++ has two.
+template <>
+inline long long Tensor::item() const {
+  return item<std::int64_t>();
+}
+template <>
+inline unsigned long long Tensor::item() const {
+  return item<std::uint64_t>();
+}
+
 /// Whether two handles refer to the same node (`==` compares elements).
 inline bool is_same(const Tensor& a, const Tensor& b) { return a.node() == b.node(); }
 
@@ -121,17 +133,32 @@ class Literal {
   bool is_list_ = false;
 };
 
+/// Vectors, arrays and spans of elements.
+template <class R>
+concept ElementRange = std::ranges::contiguous_range<R> && Element<std::ranges::range_value_t<R>>;
+
 /// Data that one does not differentiate with respect to. The first form reads nested lists, row by row, and
 /// throws ShapeError when they are ragged; the second copies `values` and reads them in row-major order.
 Tensor constant(const Literal& values, DType dtype = default_dtype());
 template <class T>
 Tensor constant(std::span<const T> values, const Shape& shape);
-template <class T>
-Tensor constant(const std::vector<T>& values, const Shape& shape) {
-  return constant(std::span<const T>(values), shape);
+template <ElementRange R>
+Tensor constant(const R& values, const Shape& shape) {
+  return constant(std::span<const std::ranges::range_value_t<R>>(values), shape);
 }
-template <class T>
-Tensor constant(const std::vector<T>& values) {
+template <ElementRange R>
+Tensor constant(const R& values) {
+  return constant(values, {static_cast<Index>(std::ranges::size(values))});
+}
+// Templates, so that no braced list is taken for one.
+template <std::same_as<std::vector<bool>> R>
+Tensor constant(const R& values, const Shape& shape) {
+  const auto plain = std::make_unique<bool[]>(values.size());  // not packed into bits
+  std::copy(values.begin(), values.end(), plain.get());
+  return constant(std::span<const bool>(plain.get(), values.size()), shape);
+}
+template <std::same_as<std::vector<bool>> R>
+Tensor constant(const R& values) {
   return constant(values, {static_cast<Index>(values.size())});
 }
 
@@ -140,9 +167,13 @@ Tensor constant(const std::vector<T>& values) {
 Tensor variable(const Literal& values, DType dtype = default_dtype());
 template <class T>
 Tensor variable(std::span<const T> values, const Shape& shape);
-template <class T>
-Tensor variable(const std::vector<T>& values, const Shape& shape) {
-  return variable(std::span<const T>(values), shape);
+template <ElementRange R>
+Tensor variable(const R& values, const Shape& shape) {
+  return variable(std::span<const std::ranges::range_value_t<R>>(values), shape);
+}
+template <ElementRange R>
+Tensor variable(const R& values) {
+  return variable(values, {static_cast<Index>(std::ranges::size(values))});
 }
 /// The values of `tensor` (evaluated now, shared without a copy) as a new leaf, cut from its history.
 Tensor variable(const Tensor& tensor);

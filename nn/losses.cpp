@@ -143,7 +143,9 @@ Tensor cross_entropy(const Operand& logits, const Operand& target, const CrossEn
     Tensor t = cast(target, x.dtype());
     if (smoothing > 0) t = t * (1 - smoothing) + smoothing / static_cast<double>(x.size(-1));
     if (!options.weight.is_empty()) t = t * cast(options.weight, x.dtype());
-    return reduced(-sum(t * log_softmax(logits), {-1}), logits, options.reduction);
+    const Tensor logs = log_softmax(logits);
+    const Tensor counted = where(logical_and(t == 0, isinf(logs)), 0, logs);  // infinity times 0
+    return reduced(-sum(t * counted, {-1}), logits, options.reduction);
   }
   const auto of_label = [&](const Operand& labels) {
     const Tensor chosen = at_label(logits, labels);

@@ -53,9 +53,13 @@ Tensor gelu_vjp(const Operand& g, const Operand& x) { return apply<GeluVjp>(g, x
 Tensor gelu(const Operand& x, GeluForm form) {
   if (form == GeluForm::erf) return apply<GeluOfErf>(x);
   const double slope = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-  return x * 0.5 * (1 + tanh((x + pow(x, 3) * 0.044715) * slope));
+  const Tensor near = clamp(x, -10, 10);  // beyond, tanh is 1, and a cube might overflow
+  return x * 0.5 * (1 + tanh((near + pow(near, 3) * 0.044715) * slope));
 }
-Tensor silu(const Operand& x) { return x * sigmoid(x); }
+Tensor silu(const Operand& x) {
+  const Tensor share = sigmoid(x);  // of whole numbers in the default dtype, and so is the result
+  return is_floating(x.tensor()->dtype()) ? x * share : cast(x, share.dtype()) * share;
+}
 
 Tensor leaky_relu(const Operand& x, double slope) { return where(x > 0, x, x * slope); }
 Tensor prelu(const Operand& x, const Tensor& slope) {

@@ -159,6 +159,12 @@ class WithDefaultDType {
   DType outer_;
 };
 
+/// What elements may be.
+template <class T>
+concept Element = []<class... E>(std::type_identity<std::tuple<E...>>) {
+  return (std::same_as<T, E> || ...);
+}(std::type_identity<ElementTypes>());
+
 template <class T>
 inline constexpr DType dtype_of = []<std::size_t... I>(std::index_sequence<I...>) {
   static_assert(

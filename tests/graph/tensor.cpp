@@ -1,7 +1,9 @@
 #include <gradweave/graph/tensor.hpp>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <sstream>
 
 #include <gradweave/ops/ops.hpp>
@@ -170,4 +172,18 @@ TEST_CASE("a literal that a double cannot hold is refused, not rounded", "[tenso
 }
 
 }  // namespace
+TEST_CASE("constants and variables are made of whatever lies in a row", "[tensor]") {
+  const double row[] = {1, 2};
+  const std::array<float, 2> pair{3, 4};
+  std::vector<double> numbers{5, 6};
+  CHECK(constant(row).dtype() == DType::float64);
+  CHECK(constant(pair).to_vector() == std::vector<float>{3, 4});
+  CHECK(variable(std::span(numbers)).to_vector() == std::vector<float>{5, 6});
+  CHECK(variable(numbers, {2, 1}).shape() == Shape{2, 1});
+  CHECK(constant(std::vector<bool>{true, false}).dtype() == DType::bool_);
+  CHECK(constant(std::vector<bool>{true, false}, {1, 2}).to_vector<bool>() == std::vector<bool>{true, false});
+  CHECK(constant(7).item<long long>() == 7);
+  CHECK(constant({1, 2}).dtype() == DType::float32);
+}
+
 }  // namespace gradweave

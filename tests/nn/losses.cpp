@@ -196,6 +196,10 @@ TEST_CASE("losses of large logits keep their small differences", "[losses]") {
   const double share = 1 / (1 + std::exp(3));
   check(variable({{1000002, 999999}}), std::log1p(std::exp(-3)), {-share, share});
   CHECK(nn::cross_entropy(constant({{-inf, 0}}), labels({0})).item() == inf);
+  CHECK(nn::cross_entropy(constant({{0, 1, -inf}}), constant({{1, 0, 0}})).item() ==
+        Approx(std::log1p(std::exp(1))));
+  const Tensor both = variable({1e8, 1e8});
+  CHECK(values(gradients(logsumexp(both), {both})[0]) == std::vector<float>{0.5F, 0.5F});
 }
 
 TEST_CASE("binary cross entropies of large logits cancel nowhere, and have their limits", "[losses]") {

@@ -7,6 +7,7 @@
 #include <gradweave/ops/ops.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 namespace gradweave::activation_tests {
 namespace {
@@ -65,6 +66,13 @@ TEST_CASE("activations away from their kinks pass the gradient check", "[ops][ac
                                 [](const Operand& v) { return glu(v); }};
   for (const Function f : functions)
     CHECK(gradcheck([f](std::span<const Tensor> in) { return f(in[0]); }, {x}));
+}
+
+TEST_CASE("activations of large numbers and of whole ones", "[ops][activation]") {
+  const Tensor x = variable({1e20, -1e20});
+  check_values(gradients(sum(gelu(x, GeluForm::tanh)), {x})[0], {1, 0});
+  CHECK(silu(constant(std::vector<Index>{1, 2})).dtype() == DType::float32);
+  CHECK_THROWS_AS(prelu(ones({2, 3}), ones({2})), ShapeError);
 }
 
 }  // namespace
