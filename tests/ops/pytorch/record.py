@@ -1,7 +1,7 @@
 """Records what PyTorch answers to the samples of its own operators' tests (op_db): values, first and second
 derivatives. replay.cpp asks Gradweave for the same.
 
-    python record.py op_db.jsonl.gz        (torch 2.13, numpy, expecttest)
+    ./dev record
 
 One line of JSON an entry: {"name", "samples": [{"args", "kwargs", "out", "first", "second"}]}. Inputs of more
 than `whole` elements are drawn again from a seed, in the range that they had; results of more than `tiny` are
