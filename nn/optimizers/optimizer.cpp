@@ -201,6 +201,8 @@ std::vector<StateSlot> Optimizer::next_slots(std::vector<Tensor> gradients) {
 }
 
 Tensor Optimizer::advance(Tensor& state, Tensor next) {
+  if (!state.is_evaluated())
+    throw GraphError("advance: an optimizer's state has no values yet: call eval(state) where it is made");
   return slots_.emplace_back(StateSlot{.tensor = &state, .next = std::move(next)}).next;
 }
 
