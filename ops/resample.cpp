@@ -183,17 +183,22 @@ struct Tap {
 };
 std::vector<Tap> taps(const Tensor& coordinates, Index size, const GridSampleOptions& options) {
   const Tensor place = unnormalized(coordinates, size, options.align_corners);
-  if (options.mode == Resampling::nearest) return {{round(inside(place, size, options)), {}}};
+  std::vector<Tap> all;
+  if (options.mode == Resampling::nearest) {
+    all.push_back({round(inside(place, size, options)), Tensor()});
+    return all;
+  }
   if (options.mode == Resampling::linear) {
     const Tensor at = inside(place, size, options), first = detach(floor(at)), rest = at - first;
-    return {{first, 1 - rest}, {first + 1, rest}};
+    all.push_back({first, 1 - rest});
+    all.push_back({first + 1, rest});
+    return all;
   }
   const Tensor first = detach(floor(place)), rest = place - first;
   constexpr double a = -0.75;
   const auto near = [&](const Tensor& d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };
   const auto far = [&](const Tensor& d) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; };
   const std::array<Tensor, 4> weights{far(1 + rest), near(rest), near(1 - rest), far(2 - rest)};
-  std::vector<Tap> all;
   for (std::size_t k = 0; k < 4; ++k)
     all.push_back({inside(first + (static_cast<double>(k) - 1), size, options), weights[k]});
   return all;
@@ -291,11 +296,14 @@ Tensor grid_sample(const Operand& x, const Operand& grid, const GridSampleOption
       const Tensor is_there = logical_and(tap.place >= 0, tap.place <= static_cast<double>(size - 1));
       const Tensor step = cast(where(is_there, tap.place, 0), DType::int64) * stride;
       for (const Choice& choice : choices) {
-        next.push_back({choice.row + step,
-                        choice.weight.is_empty() ? tap.weight
-                        : tap.weight.is_empty()  ? choice.weight
-                                                 : choice.weight * tap.weight,
-                        choice.is_there.is_empty() ? is_there : logical_and(choice.is_there, is_there)});
+        Choice one{choice.row + step, choice.weight, is_there};
+        if (one.weight.is_empty()) {
+          one.weight = tap.weight;
+        } else if (!tap.weight.is_empty()) {
+          one.weight = one.weight * tap.weight;
+        }
+        if (!choice.is_there.is_empty()) one.is_there = logical_and(choice.is_there, is_there);
+        next.push_back(std::move(one));
       }
     }
     choices = std::move(next);

@@ -17,6 +17,12 @@ double number_of(const Json& json) {
   return text == "-inf" ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
 }
 
+Index whole(double number) {
+  if (!(std::abs(number) <= 0x1p53))
+    throw std::runtime_error("a number that the record does not hold exactly");
+  return static_cast<Index>(number);
+}
+
 }  // namespace
 
 double hashed(std::uint64_t seed, std::uint64_t place) {
@@ -128,9 +134,7 @@ std::optional<double> Call::some_number(std::size_t place, std::string_view name
   if (!has(place, name)) return {};
   return number(place, name);
 }
-Index Call::integer(std::size_t place, std::string_view name) const {
-  return static_cast<Index>(number(place, name));
-}
+Index Call::integer(std::size_t place, std::string_view name) const { return whole(number(place, name)); }
 Index Call::integer(std::size_t place, std::string_view name, Index fallback) const {
   return has(place, name) ? integer(place, name) : fallback;
 }
@@ -169,7 +173,7 @@ std::vector<double> Call::numbers(std::size_t place, std::string_view name) cons
 }
 std::vector<Index> Call::integers(std::size_t place, std::string_view name) const {
   std::vector<Index> all;
-  for (const double number : numbers(place, name)) all.push_back(static_cast<Index>(number));
+  for (const double number : numbers(place, name)) all.push_back(whole(number));
   return all;
 }
 Shape Call::shape(std::size_t place, std::string_view name) const {
