@@ -178,7 +178,8 @@ Tensor irfft_several(const Operand& x, const std::vector<Index>& sizes, const Ax
     signal.fit(all.axes[k], all.size(signal, k));
     signal.transform(all.axes[k], true, norm);
   }
-  const std::optional<Index> n = all.sizes[last] == -1 ? std::nullopt : std::optional(all.sizes[last]);
+  std::optional<Index> n;
+  if (all.sizes[last] != -1) n = all.sizes[last];
   return completed(Operand(signal.x, x.where()), n, all.axes[last], true, norm, op);
 }
 

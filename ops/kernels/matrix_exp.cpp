@@ -4,8 +4,8 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/ops/kernels/decompositions.hpp>
 #include <gradweave/ops/kernels/gemm.hpp>
 
@@ -13,7 +13,7 @@ namespace gradweave::dense {
 namespace {
 
 template <class T>
-using Elements = std::vector<T>;
+using Elements = RecycledVector<T>;
 
 template <class T>
 Elements<T> product(Index n, const Elements<T>& a, const Elements<T>& b) {

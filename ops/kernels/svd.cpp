@@ -11,6 +11,7 @@
 
 #include <Eigen/Core>
 
+#include <gradweave/graph/memory/storage.hpp>
 #include <gradweave/ops/kernels/decompositions.hpp>
 
 namespace gradweave::dense {
@@ -292,14 +293,15 @@ bool svd(Index m, Index n, const T* a, T* u, T* s, T* vt) {
   } else {
     matrix = Eigen::Map<const Rows<T>>(a, m, n);
   }
-  std::vector<T> values(static_cast<std::size_t>(k));
+  RecycledVector<T> values(static_cast<std::size_t>(k));
   const bool vectors = u != nullptr;
   if (!decompose<T>(std::move(matrix), vectors ? &left : nullptr, values.data(), vectors ? &right : nullptr))
     return false;
-  std::vector<Index> order(static_cast<std::size_t>(k));
+  RecycledVector<Index> order(static_cast<std::size_t>(k));
   std::iota(order.begin(), order.end(), Index{0});
   const auto value = [&](Index i) { return values[static_cast<std::size_t>(i)]; };
-  std::ranges::stable_sort(order, [&](Index i, Index j) { return value(i) > value(j); });
+  std::ranges::sort(order,
+                    [&](Index i, Index j) { return value(i) != value(j) ? value(i) > value(j) : i < j; });
   if (is_wide) std::swap(left, right);
   for (Index j = 0; j < k; ++j) {
     const Index from = order[static_cast<std::size_t>(j)];

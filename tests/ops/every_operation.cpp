@@ -17,6 +17,7 @@
 #include <gradweave/ops/optimizer_updates.hpp>
 
 #include "catch.hpp"
+#include "support.hpp"
 
 namespace gradweave {
 namespace {
@@ -183,7 +184,10 @@ void mutant_pull_back(const void* attributes, Pullback& p) {
 
 TEST_CASE("the checker notices every mutation of every op's derivative", "[ops]") {
   int mutants = 0, noticed = 0;
+  std::size_t number = 0;
   for (const Operation* op : all_operations()) {
+    if (is_sanitized && number++ % 4 != 0)
+      continue;  // they take ten times as long, and look for other things
     if (op->vjp == nullptr && op->pull_back == nullptr) continue;
     for (const Mutation mutation : mutations) {
       Operation mutant = *op;
@@ -204,7 +208,7 @@ TEST_CASE("the checker notices every mutation of every op's derivative", "[ops]"
     }
   }
   UNSCOPED_INFO(fmt::format("mutation score: {} of {}", noticed, mutants));
-  CHECK(mutants > 150);
+  CHECK(mutants > (is_sanitized ? 50 : 150));
   CHECK(noticed == mutants);
 }
 
