@@ -22,8 +22,8 @@ namespace {
 
 constexpr Index largest_radix = 31;
 
-std::vector<Index> factors_of(Index n) {
-  std::vector<Index> all;
+RecycledVector<Index> factors_of(Index n) {
+  RecycledVector<Index> all;
   for (Index radix : {4, 2, 3, 5}) {
     for (; n % radix == 0; n /= radix) all.push_back(radix);
   }
@@ -207,7 +207,7 @@ class SmoothTransform {
 
  private:
   Index n_;
-  std::vector<Index> factors_;
+  RecycledVector<Index> factors_;
   Complexes<T> roots_;
 };
 
