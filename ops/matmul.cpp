@@ -33,7 +33,7 @@ void few_products(const RowRange& rows, const MatrixAt<T>& a, const MatrixAt<T>&
     for (Index j = 0; j < rows.columns; ++j) {
       T sum = 0;
       for (Index l = 0; l < a.cols; ++l)
-        sum += *a.at.from(i, l).data * *b.at.from(l, rows.first_column + j).data;
+        sum = add_product(sum, *a.at.from(i, l).data, *b.at.from(l, rows.first_column + j).data);
       out[j] = sum;
     }
   }

@@ -252,7 +252,8 @@ void row_times(Index k, Index m, Strided<T> a, Strided<T> b, T* out) {
     columns_by.template operator()<1>();
     for (; j < m; ++j) {
       T sum = 0;
-      for (Index l = first; l < first + depth; ++l) sum += *a.from(0, l).data * *b.from(l, j).data;
+      for (Index l = first; l < first + depth; ++l)
+        sum = add_product(sum, *a.from(0, l).data, *b.from(l, j).data);
       out[j] = first > 0 ? out[j] + sum : sum;
     }
   }
@@ -272,7 +273,7 @@ void times_column(Index n, Index k, Strided<T> a, const T* x, T* out) {
     const Vector<T> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     T total = 0;
     for (Index q = 0; q < lanes<T>; ++q) total += all[q];
-    for (; l < k; ++l) total += row[l] * x[l];
+    for (; l < k; ++l) total = add_product(total, row[l], x[l]);
     out[i] = total;
   }
 }
@@ -308,7 +309,7 @@ void gemm(Index n, Index k, Index m, const Part& part, Strided<T> a, Strided<T> 
     for (Index i = 0; i < rows; ++i, out += out_row) {
       for (Index j = 0; j < columns; ++j) {
         T total = 0;
-        for (Index l = 0; l < k; ++l) total += *a.from(i, l).data * *b.from(l, j).data;
+        for (Index l = 0; l < k; ++l) total = add_product(total, *a.from(i, l).data, *b.from(l, j).data);
         out[j] = total;
       }
     }
@@ -318,7 +319,7 @@ void gemm(Index n, Index k, Index m, const Part& part, Strided<T> a, Strided<T> 
       for (Index l = 0; l < k; ++l) {
         const T factor = *a.from(i, l).data;
         const T* row = b.from(l, 0).data;
-        for (Index j = 0; j < columns; ++j) out[j] += factor * row[j * b.col];
+        for (Index j = 0; j < columns; ++j) out[j] = add_product(out[j], factor, row[j * b.col]);
       }
     }
   } else {

@@ -2,6 +2,9 @@
 // product is of float or double and the build asks for it, by another library (GRADWEAVE_GEMM,
 // ops/kernels/gemm/).
 #pragma once
+#include <cmath>
+#include <type_traits>
+
 #include <gradweave/graph/types/dtype.hpp>
 
 namespace gradweave {
@@ -13,6 +16,16 @@ struct Strided {
   Index row, col;
   Strided from(Index i, Index j) const { return {data + i * row + j * col, row, col}; }
 };
+
+/// sum + a b, rounded once where vectors of such sums are: said, since a compiler may multiply several at
+/// once and then add them one by one.
+template <class T>
+T add_product(T sum, T a, T b) {
+#if defined(GRADWEAVE_FUSES_PRODUCTS) && (defined(__FMA__) || defined(__ARM_FEATURE_FMA))
+  if constexpr (std::is_floating_point_v<T>) return std::fma(a, b, sum);
+#endif
+  return sum + a * b;
+}
 
 /// What is wanted of a product.
 struct Part {
