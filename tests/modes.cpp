@@ -83,7 +83,7 @@ std::vector<Tensor> with_derivatives(Function f, bool checkpointed, const Tensor
   return all;
 }
 
-bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {
+bool equal_bits(const std::vector<float>& x, const std::vector<float>& y) {
   return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
 }
 
@@ -111,7 +111,7 @@ TEST_CASE("functions have the same bits in every mode", "[modes]") {
       REQUIRE(results.size() == expected.size());
       for (std::size_t i = 0; i < results.size(); ++i) {
         INFO("result " << i);
-        CHECK(same_bits(values(results[i]), expected[i]));
+        CHECK(equal_bits(values(results[i]), expected[i]));
       }
     });
   }
@@ -136,7 +136,7 @@ TEST_CASE("training has the same bits in every mode", "[modes]") {
     for (int k = 0; k < 4; ++k) found.push_back(values(mode.compiled ? compiled(x, y) : step(x, y)));
     for (const nn::Parameter& p : net.parameters()) found.push_back(values(p.value()));
     if (expected.empty()) expected = found;
-    CHECK(std::equal(found.begin(), found.end(), expected.begin(), expected.end(), same_bits));
+    CHECK(std::equal(found.begin(), found.end(), expected.begin(), expected.end(), equal_bits));
   });
 }
 
