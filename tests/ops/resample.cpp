@@ -90,13 +90,9 @@ TEST_CASE("what cannot be resized", "[ops][resample]") {
 
 // ---- Grids
 
-const Tensor& image() {
-  static const Tensor x = reshape(arange(9, DType::float64) + 1, {1, 1, 3, 3});
-  return x;
-}
-const Tensor& grid() {  // a corner, near the middle, to the right, and far to the lower left
-  static const Tensor x = constant({{{{-1, -1}, {0, 0.5}, {1.5, 0.25}, {-1.25, 2}}}}, DType::float64);
-  return x;
+Tensor image() { return reshape(arange(9, DType::float64) + 1, {1, 1, 3, 3}); }
+Tensor grid() {  // a corner, near the middle, to the right, and far to the lower left
+  return constant({{{{-1, -1}, {0, 0.5}, {1.5, 0.25}, {-1.25, 2}}}}, DType::float64);
 }
 
 TEST_CASE("an image at the places of a grid", "[ops][resample]") {

@@ -198,10 +198,11 @@ TEST_CASE("values, first and second derivatives are PyTorch's") {
     const auto entry = entries.find(name);
     if (entry == entries.end() || (only != nullptr && name != only)) continue;
     seen.insert(name);
-    std::size_t number = 0, wrong = 0;
+    std::size_t number = 0, wrong = 0, seen_of_it = 0;
     std::string first_wrong;
     const Json record = Json::parse(line);
     for (const Json& sample : record.at("samples")) {
+      if (is_sanitized && seen_of_it++ % 16 != 0) continue;  // which look for other things, and take long
       const std::string text = replay(entry->second, sample);
       if (!text.empty()) {
         if (wrong == 0 || only != nullptr)
@@ -214,7 +215,7 @@ TEST_CASE("values, first and second derivatives are PyTorch's") {
     samples += number;
     if (wrong == 0) ++right;
     INFO(name << ": " << wrong << " of " << number << " differ" << first_wrong);
-    CHECK(wrong == known_to_differ(name));
+    CHECK((is_sanitized ? wrong <= known_to_differ(name) : wrong == known_to_differ(name)));
   }
   if (only == nullptr) {
     for (const auto& [name, entry] : entries) {
