@@ -465,10 +465,11 @@ Tensor scaled_dot_product_attention(const Operand& q, const Operand& k, const Op
     refuse<ValueError>(op, {q, k, v}, "dropout draws from a generator");
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(width)));
 
-  // The matrix of scores of short sequences stays in the cache, and is faster than blocks of it.
+  // The matrix of scores of short sequences stays in the cache, and is faster than blocks of it. (Halves
+  // would be rounded at each step.)
   constexpr Index short_enough = 128;
   if (options.mask.is_empty() && options.dropout == 0 && !options.grouped_heads && m > 0 &&
-      std::max(n, m) <= short_enough) {
+      std::max(n, m) <= short_enough && has_kernels(q.tensor()->dtype())) {
     const Tensor scores = matmul(q, Operand(transpose(k), k.where()));
     return matmul(options.causal ? causal_softmax(scores, scale) : softmax(scores * scale), v);
   }
