@@ -116,7 +116,8 @@ std::vector<Tensor> derivative(const std::vector<Tensor>& outputs, const std::ve
 }
 
 /// PyTorch lets a scalar have an axis 0, and -1; here, as in NumPy, it has none, which is an error.
-bool is_scalars_axis(const std::string& error) {
+bool is_scalars_axis(const Json& sample, const std::string& error) {
+  if (sample.dump().find("\"s\":[]") == std::string::npos) return false;
   for (const char* text : {"outside a tensor of 0 axes", "the logits are a scalar", "expected an axis"}) {
     if (error.find(text) != std::string::npos) return true;
   }
@@ -175,12 +176,11 @@ std::string replay(const Entry& entry, const Json& sample) {
     if (!text.empty() || !sample.contains("second")) return text;
     return difference(derivative(first, call.leaves()), sample.at("second"), "second derivative", tolerance);
   } catch (const std::exception& error) {
-    return is_scalars_axis(error.what()) ? std::string() : error.what();
+    return is_scalars_axis(sample, error.what()) ? std::string() : error.what();
   }
 }
 
 TEST_CASE("values, first and second derivatives are PyTorch's") {
-  const WithDefaultDType doubles(DType::float32);
   std::map<std::string, Entry, std::less<>> entries;
   for (const auto& family : {elementwise_entries(), reduction_entries(), movement_entries(),
                              network_entries(), window_entries(), linalg_entries()}) {
