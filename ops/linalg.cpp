@@ -45,6 +45,19 @@ std::vector<Sample> square_samples() {
 }
 Tensor as_matrix_factor(const Tensor& number) { return expand_dims(expand_dims(number, -1), -1); }
 
+// kernel(n, A, Y) for each matrix of a stack; where it says that there is no Y, `refusal` says why.
+template <class Kernel>
+void each_square(const RowRange& rows, const ArrayView& a, std::string_view refusal, const Kernel& kernel) {
+  const Matrices all(a);
+  dispatch<floating>(a.dtype, [&]<class T>() {
+    for (Index row = 0; row < rows.count; ++row) {
+      const Index k = rows.first + row;
+      if (!kernel(all.rows, all.at<T>(a, k), rows.as<T>() + row * rows.stride))
+        throw ValueError(all.name(k).append(refusal));
+    }
+  });
+}
+
 struct SolveTriangular {
   bool upper, unitriangular;
   static constexpr std::string_view name = "solve_triangular";
@@ -91,14 +104,8 @@ struct Cholesky {
   static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a) { return square_like(a); }
   static void forward(const RowRange& rows, const ArrayView&, const ArrayView& a) {
-    const Matrices all(a);
-    dispatch<floating>(a.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row) {
-        const Index k = rows.first + row;
-        if (!dense::cholesky(all.rows, all.at<T>(a, k), rows.as<T>() + row * rows.stride))
-          throw ValueError(all.name(k) + " is not positive definite");
-      }
-    });
+    each_square(rows, a, " is not positive definite",
+                [](Index n, const auto* from, auto* to) { return dense::cholesky(n, from, to); });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return Matrices(y).size(); }
   static Index row_cost(const ArrayView&, const ArrayView& a) { return Matrices(a).cubic() / 2; }
@@ -152,13 +159,8 @@ struct Inverse {
   static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a) { return square_like(a); }
   static void forward(const RowRange& rows, const ArrayView&, const ArrayView& a) {
-    const Matrices all(a);
-    dispatch<floating>(a.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row) {
-        const Index k = rows.first + row;
-        if (!dense::solve<T>(all.rows, all.rows, all.at<T>(a, k), nullptr, rows.as<T>() + row * rows.stride))
-          throw ValueError(all.name(k) + " is singular");
-      }
+    each_square(rows, a, " is singular", []<class T>(Index n, const T* from, T* to) {
+      return dense::solve<T>(n, n, from, nullptr, to);
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return Matrices(y).size(); }
@@ -175,10 +177,9 @@ struct Cofactors {
   static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a) { return square_like(a); }
   static void forward(const RowRange& rows, const ArrayView&, const ArrayView& a) {
-    const Matrices all(a);
-    dispatch<floating>(a.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row)
-        dense::cofactors(all.rows, all.at<T>(a, rows.first + row), rows.as<T>() + row * rows.stride);
+    each_square(rows, a, "", [](Index n, const auto* from, auto* to) {
+      dense::cofactors(n, from, to);
+      return true;
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return Matrices(y).size(); }
@@ -239,10 +240,9 @@ struct MatrixExp {
   static constexpr DTypes dtypes = matrix_dtypes;
   static Spec infer(const Spec& a) { return square_like(a); }
   static void forward(const RowRange& rows, const ArrayView&, const ArrayView& a) {
-    const Matrices all(a);
-    dispatch<floating>(a.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row)
-        dense::matrix_exp(all.rows, all.at<T>(a, rows.first + row), rows.as<T>() + row * rows.stride);
+    each_square(rows, a, "", [](Index n, const auto* from, auto* to) {
+      dense::matrix_exp(n, from, to);
+      return true;
     });
   }
   static Index row_width(const ArrayView& y, const ArrayView&) { return Matrices(y).size(); }

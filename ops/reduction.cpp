@@ -109,6 +109,22 @@ struct Extremum {
 using Max = Extremum<Largest>;
 using Min = Extremum<Smallest>;
 
+// log(sum(exp(x - center))) of each row. The centers may be left out; where they are as large as the rows,
+// what is left of the difference is exact.
+template <class T>
+void logsumexp_rows(const RowRange& rows, const ArrayView& x, const T* centers) {
+  const Index count = x.shape.back();
+  for (Index row = 0; row < rows.count; ++row) {
+    const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
+    const T largest =
+        count == 0 ? -std::numeric_limits<T>::infinity() : values.template maxCoeff<Eigen::PropagateNaN>();
+    const T center = centers == nullptr ? T(0) : centers[rows.first + row];
+    const T apart = largest == center ? T(0) : largest - center;  // also of two infinities
+    // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
+    rows.as<T>()[row] = std::isinf(largest) ? apart : apart + std::log(sum_of<T>(exp_of(values - largest)));
+  }
+}
+
 // Along the last axis, which is kept with size 1.
 struct LogSumExp {
   static constexpr std::string_view name = "logsumexp";
@@ -120,17 +136,7 @@ struct LogSumExp {
     return {Shape(Dims(sizes)), x.dtype};
   }
   static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x) {
-    const Index count = x.shape.back();
-    dispatch<floating>(y.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row) {
-        const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
-        const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
-                                     : values.template maxCoeff<Eigen::PropagateNaN>();
-        // Nothing to scale when all is -inf or something is +inf: the largest is the answer.
-        rows.as<T>()[row] =
-            std::isinf(largest) ? largest : largest + std::log(sum_of<T>(exp_of(values - largest)));
-      }
-    });
+    dispatch<floating>(y.dtype, [&]<class T>() { logsumexp_rows<T>(rows, x, nullptr); });
   }
   static Index row_cost(const ArrayView&, const ArrayView& x) { return x.shape.back() / 2 + 10; }
   // Not exp(x - y): of large x, y is rounded more coarsely than that.
@@ -138,7 +144,6 @@ struct LogSumExp {
   static Samples samples() { return {{uniform(-2, 2)}, {uniform(-30, 30, {2, 2, 4})}}; }
 };
 
-// log(sum(exp(x - center))): what is left of a large logarithm when one as large is taken from it.
 struct LogSumExpAbout {
   static constexpr std::string_view name = "logsumexp_about";
   static constexpr bool throws = false;
@@ -149,19 +154,7 @@ struct LogSumExpAbout {
     return y;
   }
   static void forward(const RowRange& rows, const ArrayView& y, const ArrayView& x, const ArrayView& center) {
-    const Index count = x.shape.back();
-    dispatch<floating>(y.dtype, [&]<class T>() {
-      for (Index row = 0; row < rows.count; ++row) {
-        const ConstBlock<T> values(x.as<T>() + (rows.first + row) * count, count);
-        const T largest = count == 0 ? -std::numeric_limits<T>::infinity()
-                                     : values.template maxCoeff<Eigen::PropagateNaN>();
-        const T apart = largest == center.as<T>()[rows.first + row]
-                            ? T(0)  // also of two infinities
-                            : largest - center.as<T>()[rows.first + row];
-        rows.as<T>()[row] =
-            std::isinf(largest) ? apart : apart + std::log(sum_of<T>(exp_of(values - largest)));
-      }
-    });
+    dispatch<floating>(y.dtype, [&]<class T>() { logsumexp_rows<T>(rows, x, center.as<T>()); });
   }
   static Index row_cost(const ArrayView& y, const ArrayView& x, const ArrayView&) {
     return LogSumExp::row_cost(y, x);

@@ -141,6 +141,13 @@ ValuesAndIndices first_of_order(const Operand& x, Index count, Index axis, bool 
 
 Tensor all_in_one(const Operand& x, std::string_view op) { return reshape(x, {tensor_of(x, op).numel()}); }
 
+// Of what `sort` gave, the one at a place along the axis, perhaps another place for each row.
+ValuesAndIndices at_place(const Tensor& values, const Tensor& indices, const Tensor& place, Index axis,
+                          bool keepdims) {
+  return {drop(take_along_axis(values, place, axis), axis, keepdims),
+          drop(take_along_axis(indices, place, axis), axis, keepdims)};
+}
+
 }  // namespace
 
 Tensor argsort(const Operand& x, Index axis, bool descending) { return sort(x, axis, descending).indices; }
@@ -167,8 +174,7 @@ ValuesAndIndices median(const Operand& x, Index axis, bool keepdims) {
   const Tensor last = slice(values, at, size - 1, size);
   const Index middle = (size - 1) / 2;
   const Tensor place = where(last != last, size - 1, constant(std::vector<Index>{middle}, {}));
-  return {drop(take_along_axis(values, place, at), at, keepdims),
-          drop(take_along_axis(indices, place, at), at, keepdims)};
+  return at_place(values, indices, place, at, keepdims);
 }
 Tensor median(const Operand& x) {
   const Tensor all = all_in_one(x, "median");
@@ -180,9 +186,7 @@ ValuesAndIndices nanmedian(const Operand& x, Index axis, bool keepdims) {
   if (x.tensor()->size(at) == 0) refuse<ShapeError>("nanmedian", {x}, "no elements to choose from");
   const auto [values, indices] = sort(x, at);  // NaN behind all others
   const Tensor count = sum(Operand(cast(values == values, DType::int64), x.where()), {at}, true);
-  const Tensor place = floor_divide(maximum(count - 1, 0), 2);
-  return {drop(take_along_axis(values, place, at), at, keepdims),
-          drop(take_along_axis(indices, place, at), at, keepdims)};
+  return at_place(values, indices, floor_divide(maximum(count - 1, 0), 2), at, keepdims);
 }
 Tensor nanmedian(const Operand& x) {
   const Tensor all = all_in_one(x, "nanmedian");
@@ -200,9 +204,7 @@ ValuesAndIndices mode(const Operand& x, Index axis, bool keepdims) {
                                   slice(values, at, 1, size) != slice(values, at, 0, size - 1)},
                                  at, x.where());
   const Tensor length = places - cummax(where(is_first, places, 0), at).values;
-  const Tensor best = argmax(length, at, true);
-  return {drop(take_along_axis(values, best, at), at, keepdims),
-          drop(take_along_axis(indices, best, at), at, keepdims)};
+  return at_place(values, indices, argmax(length, at, true), at, keepdims);
 }
 
 Tensor quantile(const Operand& x, const std::vector<double>& q, Index axis, bool keepdims,
